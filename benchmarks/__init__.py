@@ -1,0 +1,1 @@
+"""Comparisons of speed and memory with other packages and with bare torch loops: `python -m benchmarks`."""

@@ -1,0 +1,97 @@
+"""Run the benchmarks and print one table: `python -m benchmarks [CASE ...] [--json FILE]`."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+CASES = ("overhead", "batch_rayleigh", "memory")
+PEERS = ("pymanopt", "geoopt")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the chosen cases; return 1 if a target is missed."""
+    options = _parser().parse_args(arguments)
+    # before numpy and torch are opened: their pools of threads would fight each other
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
+    import torch
+
+    torch.set_num_threads(1)
+    machine = _machine()
+    print("\n".join(f"{name:<12} {value}" for name, value in machine.items()))
+    table: list[Any] = []
+    for case in options.cases or CASES:
+        print(f"... {case}", file=sys.stderr, flush=True)
+        settings = {} if options.rounds is None else {"rounds": options.rounds}
+        table += import_module(f"benchmarks.{case}").rows(peers=not options.no_peers, **settings)
+    print("\n" + written(table))
+    if options.json is not None:
+        content = {"machine": machine, "rows": [row.as_dict() for row in table]}
+        options.json.write_text(json.dumps(content, indent=2) + "\n")
+    return int(any(row.met is False for row in table))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("cases", nargs="*", type=_case, metavar="CASE", help=f"of {', '.join(CASES)}; none is all")
+    parser.add_argument("--rounds", type=_positive, help="rounds of timing; quote no figure of fewer than 7")
+    parser.add_argument("--no-peers", action="store_true", help="leave other packages out")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to FILE as well")
+    return parser
+
+
+def _case(name: str) -> str:
+    if name not in CASES:
+        raise argparse.ArgumentTypeError(f"no case {name!r}; there are {', '.join(CASES)}")
+    return name
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text!r}")
+    return int(text)
+
+
+def _machine() -> dict[str, str]:
+    """Say what a figure depends on, without naming the machine."""
+    from benchmarks.timing import installed
+
+    found = {name: installed(name) for name in ("torch", "numpy", *PEERS)}
+    facts = {name: number or 'not installed: pip install -e ".[bench]"' for name, number in found.items()}
+    load = f"{os.getloadavg()[0]:.2f} before the first case" if hasattr(os, "getloadavg") else "unknown"
+    return {
+        "python": platform.python_version(),
+        **facts,
+        "processor": f"{platform.machine()}, {os.cpu_count()} cores, 1 thread used",
+        "load": load,
+    }
+
+
+def written(table: list[Any]) -> str:
+    """Lay the rows out as text."""
+    head = ("case", "what", "median (least - most)", "ratio", "to", "target", "note")
+    cells = [head, *(_cells(row) for row in table)]
+    widths = [max(len(line[n]) for line in cells) for n in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def _cells(row: Any) -> tuple[str, ...]:
+    def spread(figure: Any, unit: str = "") -> str:
+        return f"{figure.median:.3g}{unit} ({figure.least:.3g} - {figure.most:.3g})"
+
+    target = ""
+    if row.target is not None:
+        verdict = {True: "met", False: "MISSED", None: "not judged"}[row.met]
+        target = f"{row.target[0]} {row.target[1]:g} {verdict}"
+    ratio = "" if row.ratio is None else spread(row.ratio)
+    return row.case, row.subject, spread(row.figure, f" {row.unit}"), ratio, row.peer, target, row.note
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""Set-up of every test run: one thread, no display, and the examples of the README, the docs and the docstrings.
+
+Examples are run by Sybil. In Markdown, every fence whose language is `python` runs, whatever options follow it, so
+fences marked `exec="on"` run here as well as when the site is built; the fences of one page share a namespace. Fences
+of another language (`text`, `console`) do not run. In docstrings, `>>>` examples run, in the namespace of their module.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import pytest
+from sybil import Sybil
+from sybil.parsers.abstract import AbstractCodeBlockParser
+from sybil.parsers.abstract.codeblock import PythonDocTestOrCodeBlockParser
+from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
+from sybil.parsers.rest import DocTestParser
+
+os.environ["MPLBACKEND"] = "Agg"  # before anything opens matplotlib
+
+import torch
+from hypothesis import settings
+
+torch.set_num_threads(1)  # tests run side by side, and their tensors are small
+
+# derandomize: a run is the same tomorrow; deadline: the first call of a kernel may be slow on a busy machine
+settings.register_profile("suite", deadline=None, derandomize=True, database=None)
+settings.load_profile("suite")
+
+
+class _PythonFences(AbstractCodeBlockParser):
+    """Fences whose info string is `python`, with or without options such as `exec="on"` after it."""
+
+    def __init__(self, language: str, evaluator: Any) -> None:
+        info = re.compile(r"(?P<arguments>python)(?:[ \t][^\n]*)?$\n", re.MULTILINE)
+        super().__init__([RawFencedCodeBlockLexer(info)], language, evaluator)
+
+
+class _PythonBlocks(PythonDocTestOrCodeBlockParser):
+    codeblock_parser_class = _PythonFences
+
+
+pytest_collect_file = (
+    Sybil([_PythonBlocks()], patterns=["README.md", "docs/*.md", "docs/**/*.md"])
+    + Sybil([DocTestParser()], patterns=["manopt_torch/*.py", "manopt_torch/**/*.py"])
+).pytest()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give all examples of one page to one worker, since they share a namespace, and every other test its own turn."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class PageByPage(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if nodeid.startswith("tests/") else nodeid.split("::", 1)[0]
+
+    return PageByPage(config, log)

@@ -1,0 +1,43 @@
+"""The gate through which the package reads tensor values on the host.
+
+Reading a value of a device tensor makes the host wait for the device. All such reads stand inside `host_read()`,
+so that tests can forbid them everywhere else. Loops use `functional.masked`, which builds on this gate; value
+checks of arguments use `first_failures`.
+"""
+
+import torch
+
+_depth = [0]
+
+
+class host_read:  # noqa: N801  (used as a statement, like torch.no_grad)
+    """Mark a block that may read tensor values."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        _depth[0] += 1
+
+    def __exit__(self, *exc: object) -> None:
+        _depth[0] -= 1
+
+
+def reading_allowed() -> bool:
+    """Whether the caller stands inside a `host_read()` block."""
+    return _depth[0] > 0
+
+
+def first_failures(
+    ok: torch.Tensor,  # shape: (*batch,), bool
+    limit: int = 5,
+) -> list[tuple[int, ...]]:
+    """Return the batch indices where `ok` is false, at most `limit`; `[()]` for a lone problem that fails.
+
+    On the meta device there are no values to judge: nothing fails.
+    """
+    if ok.is_meta:
+        return []
+    with host_read():
+        if bool(ok.all()):
+            return []
+        return [tuple(row) for row in torch.nonzero(~ok)[:limit].tolist()]

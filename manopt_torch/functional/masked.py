@@ -1,0 +1,232 @@
+"""Lanes: where a lone problem (Python numbers) and a batch (tensors) part, and the one place loops read the host.
+
+Step code is written once against a lane: it takes scalars through `lane.scalar` and combines them with
+`+ - * < & |` and the functions below. In a lone CPU run these are Python floats, which halves the cost of a small
+step; in a batch they are float64 tensors of shape `(*batch,)`, whatever the dtype of the points.
+
+Why square roots are torch's in both lanes: `math.sqrt` and `torch.sqrt` round differently in about one of a hundred
+values, and a lone run is meant to agree with its batch in bits.
+"""
+
+import math
+from typing import Any
+
+import torch
+
+from manopt_torch._host import host_read as host_read
+from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.points import axpy, first_leaf, leaves, map_leaves, scale
+
+# On the meta device nothing can be read: loops are told "active" twice, then "done", so that all code paths run.
+_META_CYCLE = 3
+_meta_calls = [0]
+_reads = [0]
+
+
+def reads() -> int:
+    """Return how many times loops have asked the host since the process began; tests compare differences."""
+    return _reads[0]
+
+
+def any_active(mask: torch.Tensor | bool) -> bool:
+    """Ask the host whether any problem is still active: the only value that loops ever read."""
+    return count_active(mask) > 0
+
+
+def count_active(mask: torch.Tensor | bool) -> int:
+    """Ask the host how many problems are active."""
+    if isinstance(mask, bool):
+        return int(mask)
+    if mask.is_meta:
+        _meta_calls[0] += 1
+        return 0 if _meta_calls[0] % _META_CYCLE == 0 else mask.numel()
+    _reads[0] += 1
+    with host_read():
+        return int(torch.count_nonzero(mask).item())
+
+
+class Lone:
+    """The lane of one problem without batch axes on the CPU: scalars are Python floats, masks Python bools."""
+
+    lone = True
+    shape: tuple[int, ...] = ()
+
+    @staticmethod
+    def scalar(value: Any) -> Any:
+        """Turn a `()` tensor into a number."""
+        return value.item() if isinstance(value, torch.Tensor) else value
+
+    @staticmethod
+    def full(value: Any) -> Any:
+        """Return a scalar that is `value` for every problem."""
+        return value
+
+    @staticmethod
+    def any(mask: bool) -> bool:
+        """Tell whether the mask holds for any problem."""
+        return mask
+
+    @staticmethod
+    def not_(mask: bool) -> bool:
+        """Negate a mask (`~True` is -2 in Python)."""
+        return not mask
+
+    @staticmethod
+    def where(mask: bool, a: Any, b: Any) -> Any:
+        """Choose scalars or masks."""
+        return a if mask else b
+
+    pick = where  # points and tangents too
+
+    @staticmethod
+    def isfinite(value: float) -> bool:
+        """Tell whether a scalar is neither NaN nor infinite."""
+        return math.isfinite(value)
+
+    @staticmethod
+    def sqrt(value: float) -> float:
+        """Return the square root, rounded as torch rounds it; NaN for negative numbers."""
+        return torch.tensor(value, dtype=torch.float64).sqrt().item()
+
+    @staticmethod
+    def div(a: float, b: float) -> float:
+        """Divide as IEEE 754 does, also by zero."""
+        if b:
+            return a / b
+        return math.nan if a == 0 or a != a else math.copysign(math.inf, a) * math.copysign(1.0, b)
+
+    @staticmethod
+    def min(a: float, b: float) -> float:
+        """Return the smaller one; NaN wins."""
+        return a if a != a or a < b else b
+
+    @staticmethod
+    def max(a: float, b: float) -> float:
+        """Return the larger one; NaN wins."""
+        return a if a != a or a > b else b
+
+    @staticmethod
+    def axpy(x: Any, s: float, u: Any) -> Any:
+        """Return `x + s * u` for points or tangents."""
+        return map_leaves(lambda a, b: axpy(a, b, s, 0), x, u)
+
+    @staticmethod
+    def scale(s: float, u: Any) -> Any:
+        """Return `s * u` for points or tangents."""
+        return map_leaves(lambda a: scale(a, s, 0), u)
+
+    @staticmethod
+    def size(u: Any) -> float:
+        """Return the largest absolute entry of a point or tangent; NaN if there is one."""
+        # the maximum norm carries NaN along and, unlike others, cannot overflow
+        sizes = [torch.linalg.vector_norm(leaf, ord=math.inf).item() for leaf in leaves(u)]
+        return sizes[0] if len(sizes) == 1 else math.nan if any(s != s for s in sizes) else max(sizes)
+
+    @staticmethod
+    def finite(u: Any) -> bool:
+        """Tell whether every entry of a point, tangent or scalar is finite."""
+        return math.isfinite(u.item() if isinstance(u, torch.Tensor) and not u.dim() else Lone.size(u))
+
+
+class Batch:
+    """The lane of many problems, or of one on another device: scalars and masks are `(*batch,)` tensors."""
+
+    lone = False
+
+    def __init__(self, shape: tuple[int, ...], ref: torch.Tensor) -> None:
+        self.shape = tuple(shape)
+        self._device = ref.device
+        # mps knows no float64
+        self._dtype = ref.dtype if ref.device.type == "mps" else torch.float64
+
+    def scalar(self, value: Any) -> Any:
+        """Return a scalar in the lane's precision; Python numbers pass through."""
+        return value.to(self._dtype) if isinstance(value, torch.Tensor) else value
+
+    def full(self, value: Any) -> torch.Tensor:
+        """Return a scalar (bool, int or float by the kind of `value`) that is `value` for every problem."""
+        if isinstance(value, torch.Tensor):
+            return self.scalar(value).expand(self.shape)
+        kind = {bool: torch.bool, int: torch.int64}.get(type(value), self._dtype)
+        return torch.full(self.shape, value, dtype=kind, device=self._device)
+
+    @staticmethod
+    def any(mask: torch.Tensor | bool) -> bool:
+        """Tell whether the mask holds for any problem: one host read."""
+        return any_active(mask)
+
+    @staticmethod
+    def not_(mask: torch.Tensor) -> torch.Tensor:
+        """Negate a mask."""
+        return torch.logical_not(mask)
+
+    @staticmethod
+    def where(mask: torch.Tensor, a: Any, b: Any) -> torch.Tensor:
+        """Choose scalars or masks per problem."""
+        return torch.where(mask, a, b)
+
+    def pick(self, mask: torch.Tensor, a: Any, b: Any) -> Any:
+        """Choose points or tangents per problem."""
+        batch = len(self.shape)
+        return map_leaves(lambda p, q: torch.where(mask[(...,) + (None,) * (p.dim() - batch)], p, q), a, b)
+
+    @staticmethod
+    def isfinite(value: torch.Tensor) -> torch.Tensor:
+        """Tell per problem whether a scalar is neither NaN nor infinite."""
+        return torch.isfinite(value)
+
+    @staticmethod
+    def sqrt(value: torch.Tensor) -> torch.Tensor:
+        """Return the square root."""
+        return torch.sqrt(value)
+
+    @staticmethod
+    def div(a: Any, b: Any) -> torch.Tensor:
+        """Divide as IEEE 754 does, also by zero."""
+        return torch.div(a, b) if isinstance(a, torch.Tensor) else a / b
+
+    @staticmethod
+    def min(a: Any, b: Any) -> torch.Tensor:
+        """Return the smaller one; NaN wins."""
+        if not isinstance(a, torch.Tensor):
+            a, b = b, a
+        return torch.minimum(a, b) if isinstance(b, torch.Tensor) else a.clamp(max=b)
+
+    @staticmethod
+    def max(a: Any, b: Any) -> torch.Tensor:
+        """Return the larger one; NaN wins."""
+        if not isinstance(a, torch.Tensor):
+            a, b = b, a
+        return torch.maximum(a, b) if isinstance(b, torch.Tensor) else a.clamp(min=b)
+
+    def axpy(self, x: Any, s: Any, u: Any) -> Any:
+        """Return `x + s * u` for points or tangents."""
+        batch = len(self.shape)
+        return map_leaves(lambda a, b: axpy(a, b, s, a.dim() - batch), x, u)
+
+    def scale(self, s: Any, u: Any) -> Any:
+        """Return `s * u` for points or tangents."""
+        batch = len(self.shape)
+        return map_leaves(lambda a: scale(a, s, a.dim() - batch), u)
+
+    def size(self, u: Any) -> torch.Tensor:
+        """Return the largest absolute entry of a point or tangent; NaN if there is one."""
+        size: Any = None
+        for leaf in leaves(u):
+            axes = tuple(range(len(self.shape), leaf.dim()))
+            part = torch.linalg.vector_norm(leaf, ord=math.inf, dim=axes) if axes else leaf.abs()
+            size = part if size is None else torch.maximum(size, part)
+        return self.scalar(size)
+
+    def finite(self, u: Any) -> torch.Tensor:
+        """Tell per problem whether every entry of a point, tangent or scalar is finite."""
+        return self.size(u) < math.inf
+
+
+Lane = Lone | Batch
+
+
+def lane_for(M: Manifold, x: Any) -> Lane:
+    """Choose the lane of a run from its start: `Lone` without batch axes on the CPU, else `Batch`."""
+    batch, ref = M.batch_shape(x), first_leaf(x)
+    return Lone() if not batch and ref.device.type == "cpu" else Batch(batch, ref)

@@ -1,0 +1,121 @@
+r"""Divided differences of the scalar functions behind `spectral`.
+
+$f[a, b] = \frac{f(a) - f(b)}{a - b}$ and $f[a, b, c] = \frac{f[a, b] - f[b, c]}{a - c}$, which tend to $f'(a)$ and
+$\frac12 f''(a)$ where the arguments meet. Written so that nothing cancels: in closed form where there is one, else
+by the Taylor series around the mean where all three arguments are close.
+
+References:
+    [Higham:2008], section B.16.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+Difference = Callable[..., torch.Tensor]
+
+
+def first_difference(
+    name: str,
+    x: torch.Tensor,  # shape: (*batch, n), ascending
+) -> torch.Tensor:
+    """Return the matrix of all first divided differences, shape `(*batch, n, n)`."""
+    a, b = x[..., :, None], x[..., None, :]
+    return _FIRST[name](torch.maximum(a, b), torch.minimum(a, b))
+
+
+def second_difference(
+    name: str,
+    x: torch.Tensor,  # shape: (*batch, n), ascending
+) -> torch.Tensor:
+    """Return the array of all second divided differences, shape `(*batch, n, n, n)`."""
+    a, b, c = x[..., :, None, None], x[..., None, :, None], x[..., None, None, :]
+    larger, smaller = torch.maximum(a, b), torch.minimum(a, b)
+    middle = torch.maximum(smaller, torch.minimum(larger, c))
+    return _SECOND[name](torch.maximum(larger, c), middle, torch.minimum(smaller, c))
+
+
+def _exp(hi: torch.Tensor, lo: torch.Tensor) -> torch.Tensor:
+    gap = hi - lo
+    equal = gap == 0
+    ratio = -torch.expm1(-gap) / torch.where(equal, 1.0, gap)
+    return torch.exp(hi) * torch.where(equal, 1.0, ratio)
+
+
+def _log(hi: torch.Tensor, lo: torch.Tensor) -> torch.Tensor:
+    gap = (hi - lo) / lo
+    equal = gap == 0
+    return torch.where(equal, 1.0, torch.log1p(gap) / torch.where(equal, 1.0, gap)) / lo
+
+
+def _sqrt(hi: torch.Tensor, lo: torch.Tensor) -> torch.Tensor:
+    return 1 / (torch.sqrt(hi) + torch.sqrt(lo))
+
+
+def _inverse_sqrt(hi: torch.Tensor, lo: torch.Tensor) -> torch.Tensor:
+    a, b = torch.sqrt(hi), torch.sqrt(lo)
+    return -1 / (a * b * (a + b))
+
+
+def _positive_part(hi: torch.Tensor, lo: torch.Tensor) -> torch.Tensor:
+    # one above zero, zero below it, in between the share of the gap that is above
+    crossing = (hi > 0) & (lo < 0)
+    share = hi / torch.where(crossing, hi - lo, 1.0)
+    return torch.where(crossing, share, (hi > 0).to(hi.dtype))
+
+
+def _exp_second(hi: torch.Tensor, mid: torch.Tensor, lo: torch.Tensor) -> torch.Tensor:
+    mean = torch.exp((hi + mid + lo) / 3)
+    return _by_cases(_exp, (hi, mid, lo), torch.ones_like(hi), mean / 2, mean / 24)
+
+
+def _log_second(hi: torch.Tensor, mid: torch.Tensor, lo: torch.Tensor) -> torch.Tensor:
+    inverse_square = ((hi + mid + lo) / 3) ** -2
+    return _by_cases(_log, (hi, mid, lo), lo, -inverse_square / 2, -inverse_square * inverse_square / 4)
+
+
+def _sqrt_second(hi: torch.Tensor, mid: torch.Tensor, lo: torch.Tensor) -> torch.Tensor:
+    return -_sqrt(hi, mid) * _sqrt(mid, lo) * _sqrt(hi, lo)
+
+
+def _inverse_sqrt_second(hi: torch.Tensor, mid: torch.Tensor, lo: torch.Tensor) -> torch.Tensor:
+    a, b, c = torch.sqrt(hi), torch.sqrt(mid), torch.sqrt(lo)
+    return (a + b + c) / (a * b * c * (a + b) * (b + c) * (a + c))
+
+
+def _positive_part_second(hi: torch.Tensor, mid: torch.Tensor, lo: torch.Tensor) -> torch.Tensor:
+    crossing = (hi > 0) & (lo < 0)
+    change = _positive_part(hi, mid) - _positive_part(mid, lo)
+    return torch.where(crossing, change / torch.where(crossing, hi - lo, 1.0), 0.0)
+
+
+def _by_cases(
+    first: Difference, arguments: tuple, scale: torch.Tensor, half_second: torch.Tensor, fourth: torch.Tensor
+) -> torch.Tensor:
+    """Return the quotient of first differences, or the Taylor series where the arguments are close.
+
+    `half_second` is f''/2 and `fourth` f''''/24 at the mean of the arguments, where the term between them vanishes.
+    The quotient loses eps / gap, the series gap^4 (gap relative to `scale`): a fifth root of eps balances them.
+    """
+    hi, mid, lo = arguments
+    close = hi - lo <= torch.finfo(hi.dtype).eps ** 0.2 * scale
+    mean = (hi + mid + lo) / 3
+    spread = ((hi - mean).square() + (mid - mean).square() + (lo - mean).square()) / 2
+    quotient = (first(hi, mid) - first(mid, lo)) / torch.where(close, 1.0, hi - lo)
+    return torch.where(close, half_second + fourth * spread, quotient)
+
+
+_FIRST: dict[str, Difference] = {
+    "exp": _exp,
+    "log": _log,
+    "sqrt": _sqrt,
+    "inverse_sqrt": _inverse_sqrt,
+    "positive_part": _positive_part,
+}
+_SECOND: dict[str, Difference] = {
+    "exp": _exp_second,
+    "log": _log_second,
+    "sqrt": _sqrt_second,
+    "inverse_sqrt": _inverse_sqrt_second,
+    "positive_part": _positive_part_second,
+}

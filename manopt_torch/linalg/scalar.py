@@ -1,0 +1,95 @@
+r"""Functions of a squared length that are smooth at zero.
+
+The length $\|u\| = \sqrt{s}$ has no derivative at $u = 0$, but $\cos\|u\|$, $\sin\|u\| / \|u\|$ and the squared angle
+between two vectors are power series in $s$. Each function here sums that series for small $s$ and takes the closed
+form elsewhere; both see harmless arguments where they are not selected, because `torch.where` also differentiates
+the branch it drops and $0 \cdot \infty$ is NaN.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+# Below this squared length the series take over. Five to eight terms reach float64 accuracy there, and above it the
+# closed forms lose at most four digits to cancellation in a second derivative.
+_SERIES_BOUND = 0.01
+
+_COSINE = [(-1.0) ** k / math.factorial(2 * k) for k in range(5)]
+_SINC = [(-1.0) ** k / math.factorial(2 * k + 1) for k in range(5)]
+_ANGLE_OVER_SINE = [math.comb(2 * k, k) / (4.0**k * (2 * k + 1)) for k in range(8)]
+_SQUARED_ANGLE = [2.0 / ((k + 1) ** 2 * math.comb(2 * k + 2, k + 1)) for k in range(7)]
+
+
+def safe_sqrt(
+    s: torch.Tensor,  # shape: any
+) -> torch.Tensor:
+    """Return the square root of `max(s, 0)` with derivative zero, not infinity, at zero; NaN stays NaN.
+
+    Examples:
+        >>> safe_sqrt(torch.tensor([4.0, 0.0, -1.0])).tolist() == [2.0, 0.0, 0.0]
+        True
+    """
+    positive = s > 0
+    root = torch.sqrt(torch.where(positive, s, 1.0))
+    # `s * 0` is zero for the rest, and NaN where `s` is NaN
+    return torch.where(positive, root, s * 0)
+
+
+def cos_and_sinc_sqrt(
+    s: torch.Tensor,  # shape: any, s >= 0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    r"""Return $\cos\sqrt{s}$ and $\sin\sqrt{s} / \sqrt{s}$, differentiable at zero.
+
+    Examples:
+        >>> [value.item() for value in cos_and_sinc_sqrt(torch.zeros(()))]
+        [1.0, 1.0]
+    """
+    near = s < _SERIES_BOUND
+    small = torch.where(near, s, 0.0)
+    root = torch.sqrt(torch.where(near, 1.0, s))
+    cosine = torch.where(near, _polynomial(small, _COSINE), torch.cos(root))
+    return cosine, torch.where(near, _polynomial(small, _SINC), torch.sin(root) / root)
+
+
+def squared_angle(
+    s: torch.Tensor,  # shape: (*batch,), squared norm of x - y
+    c: torch.Tensor,  # shape: (*batch,), squared norm of x + y
+) -> torch.Tensor:
+    r"""Return $\theta^2$ for the angle $\theta$ between two unit vectors, from $\|x - y\|^2$ and $\|x + y\|^2$.
+
+    $\theta = 2 \operatorname{atan2}(\|x - y\|, \|x + y\|)$ keeps full relative accuracy from coincident to opposite
+    vectors, where arc cosine and arc sine lose half the digits at one end each; near zero it is the series of
+    $4 \arcsin^2(\sqrt{s} / 2) = s + s^2/12 + s^3/90 + \dots$
+
+    Examples:
+        >>> squared_angle(torch.tensor(2.0), torch.tensor(2.0)).sqrt().item()  # a right angle
+        1.5707963705062866
+    """
+    near = s < _SERIES_BOUND
+    small = torch.where(near, s, 0.0)
+    far = 2.0 * torch.atan2(torch.sqrt(torch.where(near, 1.0, s)), safe_sqrt(c))
+    return torch.where(near, small * _polynomial(small, _SQUARED_ANGLE), far * far)
+
+
+def angle_over_sine(
+    r: torch.Tensor,  # shape: any, squared sine, positive unless the cosine is
+    cosine: torch.Tensor,  # shape: that of r
+) -> torch.Tensor:
+    r"""Return $\theta / \sin\theta$ for $\theta \in [0, \pi)$ from $\sin^2\theta$ and $\cos\theta$.
+
+    Examples:
+        >>> angle_over_sine(torch.tensor(0.0), torch.tensor(1.0)).item()
+        1.0
+    """
+    near = (r < _SERIES_BOUND) & (cosine > 0)
+    sine = torch.sqrt(torch.where(near, 1.0, r))
+    series = _polynomial(torch.where(near, r, 0.0), _ANGLE_OVER_SINE)
+    return torch.where(near, series, torch.atan2(sine, cosine) / sine)
+
+
+def _polynomial(s: torch.Tensor, coefficients: Sequence[float]) -> torch.Tensor:
+    value = coefficients[-1] * s + coefficients[-2]
+    for coefficient in reversed(coefficients[:-2]):
+        value = value * s + coefficient
+    return value

@@ -1,0 +1,156 @@
+"""The unit sphere."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from manopt_torch.linalg.scalar import angle_over_sine, cos_and_sinc_sqrt, squared_angle
+from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.bases import coordinate_basis
+from manopt_torch.manifolds.points import axpy, scale
+from manopt_torch.manifolds.validation import positive_sizes
+
+
+class Sphere(Manifold):
+    r"""Unit vectors of $\mathbb{R}^n$ with the inner product of the surrounding space.
+
+    Use it for directions, normalised weights and Rayleigh quotients. With $P_x z = z - \langle x, z\rangle x$,
+
+    - $\operatorname{grad} f = P_x \nabla f$ and
+      $\operatorname{Hess} f[u] = P_x(\nabla^2 f[u] - \langle x, \nabla f\rangle u)$;
+    - $\exp_x(u) = \cos\|u\|\, x + \frac{\sin\|u\|}{\|u\|} u$, $\log_x(y) = \frac{\theta}{\sin\theta} P_x y$ with
+      $\theta = d(x, y) = 2\operatorname{atan2}(\|x - y\|, \|x + y\|)$;
+    - retraction $(x + u) / \|x + u\|$, of second order and the default, and its inverse $y / \langle x, y\rangle - x$;
+    - parallel transport $u - 2\frac{\langle s, u\rangle}{\|s\|^2} s$ with $s = x + y$.
+
+    Distance and logarithm keep full relative accuracy from coincident to antipodal points. At $y = -x$, where every
+    direction is shortest, `log` is the first vector of `basis(x)` times $\pi$ and `log_defined` is false.
+
+    Args:
+        n: number of entries of a point; the sphere has dimension $n - 1$.
+
+    Shapes:
+        points: `(*batch, n)`.
+
+    Raises:
+        OptionsError: if `n` is no integer of at least 2.
+
+    References:
+        [AbsilMahonySepulchre:2008], examples 3.5.1, 4.1.1 and 5.4.1; [Boumal:2023], section 7.2.
+
+    Examples:
+        >>> M = Sphere(3)
+        >>> x, y = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+        >>> M.log(x, y)
+        tensor([0.0000, 1.5708, 0.0000])
+        >>> M.retract(x, torch.tensor([0.0, 0.0, 1.0]))
+        tensor([0.7071, 0.0000, 0.7071])
+    """
+
+    retractions: Mapping[str, str] = {"projection": "retract_projection", "exp": "exp"}
+    inverse_retractions: Mapping[str, str] = {"projection": "inverse_retract_projection", "exp": "log"}
+
+    def __init__(self, n: int) -> None:
+        positive_sizes("Sphere", (n,), least=2)
+        self.point_shape = (n,)
+        self.dim = n - 1
+        self.typical_dist = math.pi
+
+    def inner(self, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        return (u * v).sum(-1)
+
+    def norm(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.vector_norm(u, dim=-1)
+
+    def dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        norm = torch.linalg.vector_norm
+        return 2.0 * torch.atan2(norm(x - y, dim=-1), norm(x + y, dim=-1))
+
+    def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return squared_angle((x - y).square().sum(-1), (x + y).square().sum(-1))
+
+    def project_point(self, z: torch.Tensor) -> torch.Tensor:
+        return z / torch.linalg.vector_norm(z, dim=-1, keepdim=True)
+
+    def project_tangent(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        return torch.addcmul(z, (x * z).sum(-1, True), x, value=-1)
+
+    def egrad2rgrad(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        return torch.addcmul(g, (x * g).sum(-1, True), x, value=-1)
+
+    def ehess2rhess(self, x: torch.Tensor, g: torch.Tensor, h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        return self.project_tangent(x, torch.addcmul(h, (x * g).sum(-1, True), u, value=-1))
+
+    def retract_projection(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
+        y = axpy(x, u, t, 1)
+        return y / torch.linalg.vector_norm(y, dim=-1, keepdim=True)
+
+    retract_default = retract_projection
+
+    def inverse_retract_projection(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Invert the default retraction, whose image is the open half sphere around `x`; NaN outside."""
+        cosine = (x * y).sum(-1, True)
+        return y / torch.where(cosine > 0, cosine, math.nan) - x
+
+    def exp(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
+        v = scale(u, t, 1)
+        cosine, sinc = cos_and_sinc_sqrt((v * v).sum(-1, True))
+        return torch.addcmul(cosine * x, sinc, v)
+
+    def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        cosine = (x * y).sum(-1, True)
+        opposite_side = cosine < 0
+        # y + x and y - x have the same projection as y; the shorter one is free of cancellation near its end
+        v = self.project_tangent(x, torch.where(opposite_side, y + x, y - x))
+        squared_sine = (v * v).sum(-1, True)
+        antipodal = (squared_sine == 0) & opposite_side
+        direction = torch.where(antipodal, math.pi * self._first_direction(x), v)
+        # at the antipode the direction has its length already; the angle of a zero sine and cosine one is zero
+        factor = angle_over_sine(squared_sine, torch.where(antipodal, 1.0, cosine))
+        return factor * direction
+
+    def log_defined(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        # nearer to the antipode than this, the direction of `log` is rounding error
+        return torch.linalg.vector_norm(x + y, dim=-1) > 8 * torch.finfo(x.dtype).eps
+
+    def parallel_transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        s = x + y
+        squared = (s * s).sum(-1, True)
+        # a reflection, so lengths are kept also near the antipode; at the antipode itself u is kept
+        factor = (s * u).sum(-1, True) / torch.where(squared > 0, squared, 1.0)
+        return torch.addcmul(u, factor, s, value=-2)
+
+    def injectivity_radius(self, x: Any = None) -> float:
+        return math.pi
+
+    def basis(self, x: torch.Tensor) -> torch.Tensor:
+        return coordinate_basis(self, x)
+
+    def to_coordinates(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        head, tail = x[..., :1], x[..., 1:]
+        along = _sign(head) * u[..., :1]
+        return u[..., 1:] - tail * along / (1 + head.abs())
+
+    def from_coordinates(self, x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
+        # the Householder reflection that maps x to a multiple of the first axis maps the other axes to this basis
+        head, tail = x[..., :1], x[..., 1:]
+        along = (tail * c).sum(-1, True)
+        return torch.cat([-_sign(head) * along, c - tail * along / (1 + head.abs())], dim=-1)
+
+    def random_point(self, *batch: int, generator: Any = None, dtype: Any = None, device: Any = None) -> torch.Tensor:
+        shape = (*batch, *self.point_shape)
+        return self.project_point(torch.randn(shape, generator=generator, dtype=dtype, device=device))
+
+    def off_manifold(self, x: torch.Tensor) -> torch.Tensor:
+        return (torch.linalg.vector_norm(x, dim=-1) - 1).abs()
+
+    def _first_direction(self, x: torch.Tensor) -> torch.Tensor:
+        return self.from_coordinates(x, torch.eye(1, self.dim, dtype=x.dtype, device=x.device)[0])
+
+
+def _sign(
+    head: torch.Tensor,  # shape: (*batch, 1)
+) -> torch.Tensor:
+    return torch.copysign(torch.ones_like(head), head)

@@ -1,0 +1,82 @@
+"""Shape and membership checks shared by all manifolds, with the messages users read."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from manopt_torch import _host
+from manopt_torch.errors import NotOnManifoldError, OptionsError, ShapeError
+from manopt_torch.manifolds.points import leaf_shapes, leaves
+
+if TYPE_CHECKING:
+    from manopt_torch.manifolds.base import Manifold
+
+
+def batch_shape(M: "Manifold", x: Any) -> tuple[int, ...]:
+    """Return the leading axes of a point of `M`.
+
+    Raises:
+        ShapeError: if the shape or the tuple structure is not that of a point.
+    """
+    tensors, shapes = leaves(x), leaf_shapes(M.point_shape)
+    if len(tensors) != len(shapes):
+        raise ShapeError(
+            f"a point of {M!r} has {len(shapes)} tensors, got {len(tensors)}: pass a tuple like its factors"
+        )
+    batches = []
+    for tensor, shape in zip(tensors, shapes, strict=True):
+        got = tuple(tensor.shape)
+        split = len(got) - len(shape)
+        if split < 0 or got[split:] != shape:
+            wanted = "(" + ", ".join(["*batch", *map(str, shape)]) + ")"
+            raise ShapeError(f"a point of {M!r} has shape {wanted}, got {got}: the point's own axes come last")
+        batches.append(got[:split])
+    if any(batch != batches[0] for batch in batches):
+        raise ShapeError(f"the parts of a point of {M!r} need the same batch axes, got {batches}")
+    return batches[0]
+
+
+def method_named(M: "Manifold", table: Mapping[str, str], method: str | None, what: str) -> str:
+    """Return the attribute of `M` that carries out the named method; None is the first one of the table.
+
+    Raises:
+        OptionsError: if there is no method of that name.
+    """
+    if method is None:
+        return next(iter(table.values()))
+    if method not in table:
+        raise OptionsError(f"{M!r} has no {what} {method!r}; it has {', '.join(map(repr, table))}")
+    return table[method]
+
+
+def positive_sizes(name: str, sizes: tuple[int, ...], least: int = 1) -> None:
+    """Raise unless each size is an integer of at least `least`.
+
+    Raises:
+        OptionsError: with the call that was made and the least size allowed.
+    """
+    if any(not isinstance(n, int) or n < least for n in sizes):
+        raise OptionsError(f"{name}({', '.join(map(str, sizes))}): sizes are integers of at least {least}")
+
+
+def raise_if_off(
+    M: "Manifold",
+    residual: torch.Tensor,  # shape: (*batch,)
+    limit: float,
+    what: str,
+    cure: str,
+) -> None:
+    """Raise where a residual exceeds the limit or is NaN.
+
+    Raises:
+        NotOnManifoldError: naming the batch indices, the worst residual of the first of them, and the cure.
+    """
+    failures = _host.first_failures(residual <= limit)
+    if failures:
+        with _host.host_read():
+            worst = residual[failures[0]].item()
+        where = "" if failures == [()] else f" at batch indices {failures}"
+        raise NotOnManifoldError(
+            f"the {what}{where} is off {M!r}: residual {worst:.3g}, allowed {limit:.3g}; make one with {cure}"
+        )

@@ -1,0 +1,92 @@
+"""Compaction: go on with the problems of a batch that are still active, and leave the finished ones behind."""
+
+import copy
+from typing import Any
+
+import torch
+
+from manopt_torch.functional.masked import Batch, host_read
+from manopt_torch.manifolds.points import first_leaf, map_leaves
+from manopt_torch.plans.options import Options, fields_of, per_problem_fields
+
+# gathering costs more than it saves below this size of the working set, or above this share of active problems
+_LEAST_SIZE, _LARGEST_SHARE = 16, 0.5
+# kernels for a single matrix differ from those for many: a batch never shrinks to one
+_FEWEST = 2
+_OWN = ("manifold", "lane", "memory", "hooks", "record_places", "active_count", "trial")
+
+
+class WorkingSet:
+    """The problem and options that a run works on: all of them, or a gathered sub-batch of the active ones.
+
+    Results are the same as without compaction, bit for bit, as long as every problem brings its own data.
+    """
+
+    def __init__(self, p: Any, o: Options) -> None:
+        self.full, self.p, self.o = o, p, o
+        self._indices: torch.Tensor | None = None  # into the flattened batch; None: all
+        self._possible = o.compact and not o.lane.lone and bool(p.data) and o.check_every == 1
+
+    @property
+    def gathered(self) -> bool:
+        """Whether a sub-batch is worked on."""
+        return self._indices is not None
+
+    def shrink(self) -> None:
+        """Gather the active problems if that pays; called after the criteria have been asked."""
+        left = self.o.active_count
+        if not self._possible or left is None:
+            return
+        size = self.o.active.numel()
+        if size > _LEAST_SIZE and left < _LARGEST_SHARE * size:
+            self._gather(max(left, _FEWEST))
+
+    def _gather(self, count: int) -> None:
+        self.scatter(memory=True)
+        active = self.o.active.flatten()
+        with host_read():
+            # active ones first, in order; a finished one fills up where a single problem is left
+            chosen = torch.argsort(active, descending=True, stable=True)[:count].sort().values
+        axes = len(self.o.lane.shape)
+        self.p = self.p.take(chosen, axes)
+        part = copy.copy(self.o)
+        for name in per_problem_fields(part):
+            setattr(part, name, _take(getattr(part, name), chosen, axes))
+        part.memory = part.memory.map(lambda leaf: leaf.flatten(0, axes - 1)[chosen])
+        part.lane = Batch((count,), first_leaf(part.x))
+        part.trial = None
+        self._indices = chosen if self._indices is None else self._indices[chosen]
+        self.o = part
+
+    def scatter(self, memory: bool = False) -> None:
+        """Write the working set's state back to its places in the whole batch."""
+        if self._indices is None:
+            return
+        axes = len(self.full.lane.shape)
+        for name in per_problem_fields(self.full):
+            if name != "x0":
+                merged = _put(getattr(self.full, name), getattr(self.o, name), self._indices, axes)
+                setattr(self.full, name, merged)
+        for name in fields_of(self.full, per_problem=False):
+            if name not in _OWN:
+                setattr(self.full, name, getattr(self.o, name))
+        if memory:
+            self.full.memory = self.full.memory.map(
+                lambda old, new: _put(old, new, self._indices, axes), self.o.memory
+            )
+
+
+def _take(value: Any, indices: torch.Tensor, axes: int) -> Any:
+    def take(leaf: Any) -> Any:
+        return leaf.flatten(0, axes - 1)[indices] if isinstance(leaf, torch.Tensor) else leaf
+
+    return map_leaves(take, value)
+
+
+def _put(old: Any, new: Any, indices: Any, axes: int) -> Any:
+    def put(former: Any, leaf: Any) -> Any:
+        if not isinstance(former, torch.Tensor):
+            return leaf
+        return former.flatten(0, axes - 1).index_copy(0, indices, leaf).reshape(former.shape)
+
+    return map_leaves(put, old, new)

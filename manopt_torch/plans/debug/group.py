@@ -1,0 +1,115 @@
+"""Debug actions made of debug actions, and the divider between them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from manopt_torch.errors import OptionsError
+from manopt_torch.plans.action import STOP
+from manopt_torch.plans.debug.base import UPDATE, Line, LineAction, Sink, TextAction, write_to
+from manopt_torch.plans.debug.reading import over
+
+
+@dataclass(eq=False)
+class DebugDivider(TextAction):
+    """Print a string at the start and after every step.
+
+    Args:
+        divider: the string.
+        print: takes the text; None is the builtin print, without newline.
+
+    Examples:
+        >>> DebugDivider(" | ")(None, None, 1)
+         |
+    """
+
+    divider: str = " | "
+    print: Sink = None
+
+    is_divider = True
+
+    def text(self, p: Any, o: Any, i: int) -> str:
+        """Return the string."""
+        return self.divider if i >= 0 and not over(o, i) else ""
+
+
+class DebugGroup(LineAction):
+    """Run debug actions one after the other; texts that go to the same place are joined to one string.
+
+    Dividers are not printed where all other members have nothing to print, so that no empty lines appear at the
+    start of a run.
+
+    Args:
+        group: the actions; other callables `(p, o, i)` are called in their turn.
+        print: takes the text of the whole group; None leaves it to the members.
+    """
+
+    def __init__(self, group: Iterable[Any], *, print: Sink = None) -> None:
+        self.group = list(group)
+        self.print = print
+        for member in self.group:
+            check_callable(member)
+
+    def write(self, line: Line, p: Any, o: Any, i: int) -> None:
+        """Let the members write, or only update what they keep once no problem is active."""
+        index = UPDATE if over(o, i) else i
+        inner = line if self.print is None else Line()
+        for member in self.group:
+            write_to(inner, member, p, o, index)
+        if inner is not line:
+            line.add(self.print, inner.text())
+
+    def __repr__(self) -> str:
+        return f"DebugGroup({self.group})"
+
+
+class DebugEvery(LineAction):
+    """Run a debug action at the start and in every k-th iteration.
+
+    Args:
+        action: what to run.
+        every: k.
+        always_update: whether in the other iterations the action still updates what it keeps, so that a change is the
+            one of the last iteration, not that of the last k.
+        print: takes the text; None leaves it to the action.
+
+    Raises:
+        OptionsError: if `every` is not an int of at least 1.
+    """
+
+    def __init__(self, action: Any, every: int = 1, always_update: bool = True, *, print: Sink = None) -> None:
+        self.action = check_callable(action)
+        if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+            raise OptionsError(f"DebugEvery: every must be an int >= 1, got {every!r}")
+        self.every = every
+        self.always_update = always_update
+        self.print = print
+
+    def write(self, line: Line, p: Any, o: Any, i: int) -> None:
+        """Let the action write, update, or neither. The call at the stop is always passed on."""
+        if i == STOP or (i >= 0 and i % self.every == 0):
+            index = i
+        elif self.always_update:
+            index = UPDATE
+        else:
+            return
+        inner = line if self.print is None else Line()
+        write_to(inner, self.action, p, o, index)
+        if inner is not line:
+            line.add(self.print, inner.text())
+
+    def __repr__(self) -> str:
+        return f"DebugEvery({self.action!r}, {self.every}, always_update={self.always_update})"
+
+
+def check_callable(action: Any) -> Any:
+    """Return a debug action or another callable, or raise.
+
+    Raises:
+        OptionsError: if it cannot be called as `(p, o, i)`.
+    """
+    if isinstance(action, type):
+        raise OptionsError(f"{action.__name__} is a class: write {action.__name__}()")
+    if not callable(action):
+        raise OptionsError(f"a debug action is called as (p, o, i), got {action!r}")
+    return action

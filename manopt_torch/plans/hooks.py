@@ -1,0 +1,44 @@
+"""Hooks: the actions of all decorators, flattened to three tuples so that a bare run loops over nothing."""
+
+from typing import Any, NamedTuple
+
+from manopt_torch.plans.action import STOP, Action
+from manopt_torch.plans.options import OptionsDecorator
+
+# places of an action in a decorator's dictionary
+START, STEP, ALL, END = ":Start", ":Step", ":All", ":Stop"
+
+
+class Hooks(NamedTuple):
+    """Actions called with index 0 at the start, with `i` after step `i`, and with `STOP` when the stop has fired."""
+
+    start: tuple[Action, ...] = ()
+    step: tuple[Action, ...] = ()
+    stop: tuple[Action, ...] = ()
+
+    @classmethod
+    def from_places(cls, places: dict[str, Any]) -> "Hooks":
+        """Order the actions of one decorator: those of the place itself, then those of `:All`."""
+        at = {place: (places[place],) if place in places else () for place in (START, STEP, ALL, END)}
+        return cls(at[START] + at[ALL], at[STEP] + at[ALL], at[END] + at[ALL])
+
+    def __add__(self, other: Any) -> "Hooks":
+        return Hooks(self.start + other.start, self.step + other.step, self.stop + other.stop)
+
+
+def collect_hooks(o: Any) -> Hooks:
+    """Join the hooks of all decorators around the options, the innermost first."""
+    hooks = Hooks()
+    while isinstance(o, OptionsDecorator):
+        hooks = (o.hook_table() or Hooks()) + hooks
+        o = o.options
+    return hooks
+
+
+def run_hooks(actions: tuple[Action, ...], p: Any, o: Any, i: int) -> None:
+    """Call the actions in order with the undecorated options."""
+    for action in actions:
+        action(p, o, i)
+
+
+__all__ = ["ALL", "END", "START", "STEP", "STOP", "Hooks", "collect_hooks", "run_hooks"]

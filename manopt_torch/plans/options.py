@@ -1,0 +1,264 @@
+"""Options: the parameters and the running state of one solver, and functors, the parameters that act."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import KW_ONLY, dataclass, field, fields
+from functools import wraps
+from inspect import signature
+from typing import Any, ClassVar
+
+import torch
+
+from manopt_torch.errors import OptionsError
+from manopt_torch.functional.masked import lane_for
+from manopt_torch.manifolds.points import map_leaves
+
+
+def state(default: Any = None, *, per_problem: bool = True) -> Any:
+    """Declare a state field of an Options class: written by the solver only, no argument of the constructor.
+
+    Args:
+        default: value before the first `initialize_solver`.
+        per_problem: whether the value is a scalar, point or tangent with the batch axes in front. Such fields are
+            frozen, gathered, saved and restored problem by problem; others belong to the run as a whole.
+    """
+    return field(default=default, init=False, repr=False, metadata={"state": True, "per_problem": per_problem})
+
+
+class _KnownKeywords:
+    """Let constructors name the accepted keywords when they meet an unknown one."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            _check_keywords(cls.__name__, signature(cls.__init__), kwargs)
+        return object.__new__(cls)
+
+
+def strict_keywords(front: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a front function answer an unknown keyword with the list of those it knows."""
+    known = signature(front)
+
+    @wraps(front)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        _check_keywords(front.__name__, known, kwargs)
+        return front(*args, **kwargs)
+
+    return checked
+
+
+def _check_keywords(name: str, known: Any, given: dict[str, Any]) -> None:
+    parameters = known.parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    accepted = [parameter.name for parameter in parameters if parameter.name != "self"]
+    unknown = [key for key in given if key not in accepted]
+    if unknown:
+        raise OptionsError(f"{name} got unknown keyword {', '.join(unknown)}; it takes {', '.join(accepted)}")
+
+
+class Functor(_KnownKeywords):
+    """A parameter that acts: a stepsize, stopping criterion or direction rule, called as `(p, o, i)`.
+
+    A functor holds parameters only. What it has to remember during a run is made by `init` and lives in the options,
+    so that one functor may serve two runs, and so that freezing, compaction, checkpoint and resume need not know it.
+    """
+
+    def init(self, p: Any, o: Any) -> Any:
+        """Return this functor's memory at the start of a run: a dict of `(*batch, ...)` tensors, or None."""
+        return None
+
+
+class Memory:
+    """What the functors of a run remember: `memory[functor]`, keyed by identity, so that equal functors stay apart."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, tuple[Functor, Any]] = {}
+
+    def __getitem__(self, functor: Functor) -> Any:
+        return self._held[id(functor)][1]
+
+    def __setitem__(self, functor: Functor, tree: Any) -> None:
+        self._held[id(functor)] = (functor, tree)
+
+    def __contains__(self, functor: Functor) -> bool:
+        return id(functor) in self._held
+
+    def forget(self, functor: Functor) -> None:
+        """Drop what a functor remembers, if anything."""
+        self._held.pop(id(functor), None)
+
+    def map(self, fn: Callable[..., Any], *others: "Memory") -> "Memory":
+        """Return a copy with `fn` applied to every tensor (and to those of other memories in step)."""
+        new = Memory()
+        for key, (functor, tree) in self._held.items():
+            new._held[key] = (functor, _map_tree(fn, tree, *(other._held[key][1] for other in others)))
+        return new
+
+
+def _map_tree(fn: Callable[..., Any], tree: Any, *rest: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _map_tree(fn, value, *(other[key] for other in rest)) for key, value in tree.items()}
+    return map_leaves(lambda leaf, *more: fn(leaf, *more) if isinstance(leaf, torch.Tensor) else leaf, tree, *rest)
+
+
+def memory_of(functor: Functor, p: Any, o: Any) -> Any:
+    """Return what `functor` remembers in the run of `o`, making it on first use."""
+    if functor not in o.memory:
+        o.memory[functor] = functor.init(p, o)
+    return o.memory[functor]
+
+
+@dataclass(eq=False)
+class Options(_KnownKeywords):
+    """Base of all Options classes: the start, the rules of the run, and the state that every solver keeps.
+
+    The start `x` is positional, everything else is given by keyword. After a run `x` is the result and `x0` the
+    start; `reset` goes back to it. After every step `x`, `cost` and `gradient` belong together.
+
+    Args:
+        x: the start, shape `(*batch, *point_shape)`; never written into.
+        stop: the stopping criterion; None chooses the solver's default.
+        retraction_method: name of the manifold's retraction to move by; None is its default.
+        check_every: how often (in iterations) the host asks whether any problem of a batch still runs. Larger values
+            save waiting for the device; results do not change.
+        compact: whether a batch whose problems carry their data (`data=`) is reduced to the problems still active.
+    """
+
+    # what a problem must provide, checked before the first iteration
+    needs: ClassVar[tuple[str, ...]] = ("cost",)
+
+    x: Any = field(repr=False)
+    _: KW_ONLY
+    stop: Any = None
+    retraction_method: str | None = None
+    check_every: int = 1
+    compact: bool = True
+
+    # updated every step
+    cost: Any = state()
+    gradient: Any = state()
+    # updated when a problem finishes
+    active: Any = state()
+    broken: Any = state()  # its cost or gradient was not finite
+    stagnated: Any = state()  # it made no progress
+    iterations: Any = state()
+    reason_code: Any = state()  # 0 running, n > 0 the n-th criterion, negative: NONFINITE, STAGNATED
+    iteration: int = state(0, per_problem=False)
+    trial: Any = state(per_problem=False)  # point a line search has evaluated last, for the step that asked
+    active_count: Any = state(per_problem=False)  # of a batch, as the host last read it
+    # set at the start of a run
+    x0: Any = state()
+    manifold: Any = state(per_problem=False)
+    lane: Any = state(per_problem=False)
+    memory: Any = state(per_problem=False)
+    hooks: Any = state(per_problem=False)
+    record_places: Any = state(per_problem=False)  # place -> RecordAction of the last run
+    evaluations: Any = state(per_problem=False)  # kind -> number of calls
+    seconds: Any = state(0.0, per_problem=False)
+    # a state to take up instead of starting anew, left by load_state_dict
+    resume: Any = state(per_problem=False)
+
+    def __post_init__(self) -> None:
+        """Check the ranges of the parameters."""
+        check_count(self, "check_every", 1)
+        self.memory = Memory()
+        self.hooks = ()
+
+
+# reason codes besides n > 0, the n-th criterion, and 0, still running
+NONFINITE, STAGNATED = -1, -2
+
+
+def lane_of(p: Any, o: Options) -> Any:
+    """Return the lane of a run; functors called by hand before `initialize_solver` make it."""
+    if o.lane is None:
+        o.lane = lane_for(p.M, o.x)
+    return o.lane
+
+
+def check_count(owner: Any, name: str, least: int) -> None:
+    """Raise an OptionsError unless the attribute is an int of at least `least`."""
+    value = getattr(owner, name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise OptionsError(f"{type(owner).__name__}: {name} must be an int >= {least}, got {value!r}")
+
+
+def check_range(owner: Any, name: str, low: float, high: float, *, open_low: bool = True, open_high: bool = True) -> None:
+    """Raise an OptionsError unless the number lies between `low` and `high`; tensors are judged at initialize."""
+    value = getattr(owner, name)
+    inside = isinstance(value, (int, float)) and (low < value if open_low else low <= value)
+    if not (inside and (value < high if open_high else value <= high)):
+        left, right = "(["[not open_low], ")]"[not open_high]
+        raise OptionsError(f"{type(owner).__name__}: {name} must lie in {left}{low}, {high}{right}, got {value!r}")
+
+
+def fields_of(o: Options, *, per_problem: bool) -> Iterator[str]:
+    """Yield the names of the state fields of one kind."""
+    for f in fields(o):
+        if f.metadata.get("state") and f.metadata["per_problem"] == per_problem:
+            yield f.name
+
+
+def per_problem_fields(o: Options) -> Iterator[str]:
+    """Yield `x` and the names of the state fields that hold one value for each problem."""
+    yield "x"
+    yield from fields_of(o, per_problem=True)
+
+
+def state_defaults(o: Options) -> dict[str, Any]:
+    """Return the state fields with their values before any run."""
+    return {f.name: f.default for f in fields(o) if f.metadata.get("state")}
+
+
+def functors_of(owner: Any, path: str = "") -> Iterator[tuple[str, Functor]]:
+    """Yield the functors among the attributes of `owner`, and theirs, each with its path of attribute names."""
+    named = vars(owner).items() if not isinstance(owner, (tuple, list)) else ((str(n), v) for n, v in enumerate(owner))
+    for name, value in named:
+        here = f"{path}.{name}" if path else name
+        if isinstance(value, Functor):
+            yield here, value
+            yield from functors_of(value, here)
+        elif isinstance(value, (tuple, list)) and any(isinstance(part, Functor) for part in value):
+            yield from functors_of(value, here)
+
+
+class OptionsDecorator:
+    """Base of everything wrapped around Options: it keeps them in the field `options` and adds hooks.
+
+    A decorator of one's own subclasses this, and either overrides `hooks` or registers the verbs
+    (`initialize_solver`, `step_solver`, `stop_solver`, `get_solver_result`) for its type. Attributes of the
+    options can be read and set through it.
+    """
+
+    options: Any
+
+    def __init__(self, options: Any) -> None:
+        object.__setattr__(self, "options", options)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "options":  # not yet set: copy and pickle ask before __init__
+            raise AttributeError(name)
+        return getattr(self.options, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        bare = get_options(self)
+        if name in bare.__dataclass_fields__:
+            setattr(bare, name, value)
+        else:
+            object.__setattr__(self, name, value)
+
+    def hook_table(self) -> Any:
+        """Return what this decorator adds at the start, at every step and at the stop: a `Hooks`, or None."""
+        return None
+
+
+def get_options(o: Any) -> Any:
+    """Return the undecorated options inside any depth of decorators.
+
+    Raises:
+        OptionsError: if `o` is neither Options nor a decorator.
+    """
+    while isinstance(o, OptionsDecorator):
+        o = o.options
+    if not isinstance(o, Options):
+        raise OptionsError(f"expected Options (or decorated ones), got {type(o).__name__}")
+    return o

@@ -1,0 +1,90 @@
+"""The one loop: every solver runs here, decorated or not, alone or in a batch."""
+
+import time
+from typing import Any
+
+from manopt_torch.plans.checkpoint import take_up
+from manopt_torch.plans.compaction import WorkingSet
+from manopt_torch.plans.decorate import decorate_options, record_places_of
+from manopt_torch.plans.dispatch import initialize_solver, step_solver, stop_solver
+from manopt_torch.plans.hooks import STOP, Hooks, collect_hooks, run_hooks
+from manopt_torch.plans.options import OptionsDecorator, get_options
+from manopt_torch.problems.autodiff import grad_mode
+from manopt_torch.problems.counted import bare_problem
+
+
+def solve(problem: Any, options: Any, *, debug: Any = None, record: Any = None) -> Any:
+    """Run the solver that `options` stand for on `problem`.
+
+    Args:
+        problem: what to minimise, e.g. `GradientProblem(M, cost)`.
+        options: the solver's options with the start, e.g. `GradientDescentOptions(x)`, decorated or not.
+        debug: what to print, e.g. `[":Iteration", " | ", ":Cost", 10]`; see `decorate_options`.
+        record: what to record, e.g. `[":Iteration", ":Cost"]`; read it with `get_record`.
+
+    Returns:
+        The options given, now holding the result (`options.x`, or `get_solver_result(options)`), the reason of each
+        problem's stop (`get_reason`), and the records (`get_record`). Solving again goes on from there.
+
+    Raises:
+        MissingDerivativeError: if the problem lacks what the solver needs.
+        ShapeError: if the start, the data or the cost's result have the wrong shape.
+        NonFiniteError: if the start is not finite, or no problem has a finite cost and gradient there.
+        NotOnManifoldError: if the start is off the manifold.
+        UnknownSymbolError: if a debug or record symbol is unknown.
+
+    Examples:
+        >>> import torch
+        >>> from manopt_torch import GradientDescentOptions, GradientProblem, Sphere, get_record, solve
+        >>> p = GradientProblem(Sphere(3), lambda x: x[..., 2])
+        >>> o = solve(p, GradientDescentOptions(torch.eye(3, dtype=torch.float64)[:2]), record=[":Cost"])
+        >>> bool((o.x[:, 2] < -0.999999).all()), o.iterations.shape
+        (True, torch.Size([2]))
+    """
+    bare_problem(problem)
+    bare = get_options(options)
+    target = decorate_options(options, debug=debug, record=record)
+    started, counted = time.perf_counter(), problem.counts.as_dict()
+    # decorators that only add hooks are flattened; one with verbs of its own is asked at every step instead
+    special = _has_special_verbs(target)
+    subject, hooks = (target, Hooks()) if special else (bare, collect_hooks(target))
+    with grad_mode(False):
+        initialize_solver.resolve(type(subject))(problem, subject)
+        bare.hooks, bare.record_places = hooks, record_places_of(target)
+        i = take_up(problem, bare)
+        run_hooks(hooks.start, problem, bare, 0)
+        _loop(problem, subject, i, hooks)
+        run_hooks(hooks.stop, problem, bare, STOP)
+    bare.seconds = time.perf_counter() - started
+    bare.evaluations = {kind: n - counted[kind] for kind, n in problem.counts.as_dict().items()}
+    return options
+
+
+def _loop(problem: Any, subject: Any, i: int, hooks: Hooks) -> None:
+    step, stop = step_solver.resolve(type(subject)), stop_solver.resolve(type(subject))
+    if isinstance(subject, OptionsDecorator):
+        while not stop(problem, subject, i):
+            i += 1
+            step(problem, subject, i)
+        return
+    work = WorkingSet(problem, subject)
+    while not stop(work.p, work.o, i):
+        work.shrink()
+        i += 1
+        step(work.p, work.o, i)
+        if hooks.step:
+            work.scatter()
+            for action in hooks.step:
+                action(problem, subject, i)
+    work.scatter(memory=True)
+
+
+def _has_special_verbs(o: Any) -> bool:
+    """Tell whether a decorator takes part in the verbs itself instead of only adding hooks."""
+    while isinstance(o, OptionsDecorator):
+        if o.hook_table() is None and any(
+            verb.special_for(type(o)) for verb in (initialize_solver, step_solver, stop_solver)
+        ):
+            return True
+        o = o.options
+    return False

@@ -1,0 +1,48 @@
+"""What a stopping criterion is."""
+
+from abc import abstractmethod
+from typing import Any
+
+from manopt_torch.plans.options import Functor, memory_of
+
+
+class StoppingCriterion(Functor):
+    """Decide per problem whether it is finished: called as `(p, o, i)` before the first and after every step.
+
+    A criterion returns a bool (for all problems at once) or a `(*batch,)` tensor of bools. It is asked for finished
+    problems too; their answers are ignored. `a | b` stops when one of them holds, `a & b` when both do.
+    """
+
+    # whether the criterion ends a run for lack of time, not because of where it got: such problems go on at a resume
+    is_budget = False
+    # whether a problem stopped by this criterion has been solved, as far as the criterion can tell
+    indicates_convergence = False
+
+    @property
+    def members(self) -> tuple["StoppingCriterion", ...]:
+        """The criteria of which the first to hold is named as the reason: those of a `StopWhenAny`, else itself."""
+        return (self,)
+
+    @abstractmethod
+    def __call__(self, p: Any, o: Any, i: int) -> Any:
+        """Tell whether to stop after step `i` (0: before the first)."""
+
+    def reason(self, o: Any, i: int) -> str:
+        """Say in a sentence why a problem that stopped after step `i` did so."""
+        return f"The criterion {type(self).__name__} was met after step {i}."
+
+    def remembered(self, p: Any, o: Any, i: int) -> Any:
+        """Return this criterion's memory, made anew at `i = 0`."""
+        if i == 0:
+            o.memory.forget(self)
+        return memory_of(self, p, o)
+
+    def __or__(self, other: "StoppingCriterion") -> "StoppingCriterion":
+        from manopt_torch.plans.stopping.combine import StopWhenAny
+
+        return StopWhenAny(self, other)
+
+    def __and__(self, other: "StoppingCriterion") -> "StoppingCriterion":
+        from manopt_torch.plans.stopping.combine import StopWhenAll
+
+        return StopWhenAll(self, other)

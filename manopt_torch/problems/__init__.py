@@ -1,0 +1,20 @@
+"""Problems: what to minimise, on which manifold, with which derivatives."""
+
+from manopt_torch.problems.access import get_cost as get_cost
+from manopt_torch.problems.access import get_cost_and_gradient as get_cost_and_gradient
+from manopt_torch.problems.access import get_gradient as get_gradient
+from manopt_torch.problems.access import get_hessian as get_hessian
+from manopt_torch.problems.access import get_preconditioner as get_preconditioner
+from manopt_torch.problems.access import get_proximal_map as get_proximal_map
+from manopt_torch.problems.access import get_subgradient as get_subgradient
+from manopt_torch.problems.base import Problem as Problem
+from manopt_torch.problems.cost import CostProblem as CostProblem
+from manopt_torch.problems.counted import CountedProblem as CountedProblem
+from manopt_torch.problems.eval_order import EvalOrder as EvalOrder
+from manopt_torch.problems.eval_order import FixedRandomEvalOrder as FixedRandomEvalOrder
+from manopt_torch.problems.eval_order import LinearEvalOrder as LinearEvalOrder
+from manopt_torch.problems.eval_order import RandomEvalOrder as RandomEvalOrder
+from manopt_torch.problems.gradient import GradientProblem as GradientProblem
+from manopt_torch.problems.hessian import HessianProblem as HessianProblem
+from manopt_torch.problems.proximal import ProximalProblem as ProximalProblem
+from manopt_torch.problems.subgradient import SubGradientProblem as SubGradientProblem

@@ -1,0 +1,160 @@
+"""What all problems share: the manifold, the cost, the data of a batch, and the count of evaluations."""
+
+import copy
+from abc import ABC
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, NoReturn
+
+import torch
+
+from manopt_torch.errors import MissingDerivativeError, OptionsError, ShapeError
+from manopt_torch.manifolds.base import Manifold, leaf_shapes
+from manopt_torch.manifolds.points import first_leaf
+
+
+@dataclass
+class Counts:
+    """How often each kind of callable has been evaluated; one call for a whole batch counts once."""
+
+    cost: int = 0
+    gradient: int = 0
+    hessian: int = 0
+    preconditioner: int = 0
+    subgradient: int = 0
+    proximal_map: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the counts by kind."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+class Problem(ABC):
+    """What to minimise, and on which manifold. Solvers talk to problems through the methods below.
+
+    Args:
+        M: the manifold.
+        cost: `cost(x, *data)` returns one number a problem, shape `(*batch,)`.
+        data: tensors with the batch axes in front, one entry a problem, handed to every callable after the point.
+            What all problems share goes into the closure instead. Only a problem with data can leave finished
+            problems of a batch behind (compaction).
+        vectorized: whether callables take batches; if False they are written for one point and mapped over the batch
+            by `torch.func.vmap`.
+    """
+
+    # what solvers may ask this kind of problem for
+    provides: ClassVar[frozenset[str]] = frozenset({"cost"})
+
+    def __init__(self, M: Manifold, cost: Callable[..., Any], *, data: tuple = (), vectorized: bool = True) -> None:
+        if not isinstance(M, Manifold):
+            raise OptionsError(f"{type(self).__name__}: M must be a Manifold, got {type(M).__name__}")
+        if not isinstance(data, (tuple, list)) or not all(isinstance(d, torch.Tensor) for d in data):
+            got = [type(d).__name__ for d in data] if isinstance(data, (tuple, list)) else type(data).__name__
+            raise OptionsError(f"{type(self).__name__}: data must be a tuple of tensors, as in data=(t, y); got {got}")
+        self.M = M
+        self.cost = self._callable("cost", cost, vectorized)
+        self.data = tuple(data)
+        self.vectorized = vectorized
+        self.counts = Counts()
+
+    def _callable(self, name: str, fn: Any, vectorized: bool, lead: int = 0) -> Any:
+        """Check a user's callable and, where it is written for one point, map it over the batch."""
+        if fn is None:
+            return None
+        if not callable(fn):
+            raise OptionsError(f"{type(self).__name__}: {name} must be callable, got {type(fn).__name__}")
+        return fn if vectorized else map_over_batch(fn, self.M, lead)
+
+    # ---- evaluation -----------------------------------------------------------------------------------------------
+    def get_cost(self, x: Any) -> torch.Tensor:
+        """Return the cost at `x`, shape `(*batch,)`."""
+        self.counts.cost += 1
+        return self.cost(x, *self.data)
+
+    def get_gradient(self, x: Any) -> Any:
+        """Return the Riemannian gradient at `x`."""
+        self.missing("gradient", "GradientProblem")
+
+    def get_cost_and_gradient(self, x: Any) -> tuple[torch.Tensor, Any]:
+        """Return cost and Riemannian gradient from one evaluation."""
+        self.missing("gradient", "GradientProblem")
+
+    def get_hessian(self, x: Any, u: Any) -> Any:
+        """Return the Riemannian Hessian at `x` applied to `u`."""
+        self.missing("Hessian", "HessianProblem")
+
+    def get_preconditioner(self, x: Any, u: Any) -> Any:
+        """Return the preconditioner (an approximate inverse Hessian) at `x` applied to `u`."""
+        self.missing("preconditioner", "HessianProblem")
+
+    def get_subgradient(self, x: Any) -> Any:
+        """Return a Riemannian subgradient at `x`."""
+        self.missing("subgradient", "SubGradientProblem")
+
+    def get_proximal_map(self, lam: Any, x: Any, i: int) -> Any:
+        """Return the `i`-th proximal map with parameter `lam` at `x`."""
+        self.missing("proximal map", "ProximalProblem")
+
+    def trial(self, x: Any) -> tuple[torch.Tensor, Any]:
+        """Evaluate the cost at a trial point and keep what a gradient there would need: `(cost, context)`."""
+        return self.get_cost(x), None
+
+    def gradient_from(self, x: Any, context: Any) -> Any:
+        """Return the Riemannian gradient at a trial point without evaluating the cost again."""
+        self.missing("gradient", "GradientProblem")
+
+    def missing(self, what: str, cure: str) -> NoReturn:
+        """Raise a MissingDerivativeError that says which problem class has what is asked for."""
+        raise MissingDerivativeError(f"{type(self).__name__} has no {what}: use {cure}")
+
+    # ---- the batch --------------------------------------------------------------------------------------------------
+    def take(self, indices: torch.Tensor, batch_axes: int) -> "Problem":
+        """Return the sub-batch of problems with these flat indices; it counts into the same counters."""
+        part = copy.copy(self)
+        part.data = tuple(d.flatten(0, batch_axes - 1)[indices] for d in self.data)
+        return part
+
+    def check_data(self, batch: tuple[int, ...]) -> None:
+        """Raise a ShapeError unless every tensor of `data` starts with the batch axes."""
+        for n, d in enumerate(self.data):
+            if tuple(d.shape[: len(batch)]) != batch:
+                raise ShapeError(
+                    f"data[{n}] has shape {tuple(d.shape)} but the start has batch axes {batch}: data need one entry a "
+                    "problem; what all problems share goes into the closure of the cost"
+                )
+
+    def check_tangent(self, what: str, u: Any, batch: tuple[int, ...]) -> None:
+        """Raise a ShapeError unless `u` has the shape of a tangent vector for each problem of the batch."""
+        got = self.M.batch_shape(u)
+        if got != batch:
+            raise ShapeError(f"the {what} has batch axes {got}, the point has {batch}: pass one for each problem")
+
+    def check_cost(self, value: Any, batch: tuple[int, ...]) -> None:
+        """Raise a ShapeError unless a cost value is a tensor with one number a problem."""
+        if not isinstance(value, torch.Tensor):
+            raise ShapeError(f"the cost must return a tensor of shape {batch}, got {type(value).__name__}")
+        if tuple(value.shape) != batch:
+            raise ShapeError(
+                f"the cost must return one number a problem, shape {batch}, got {tuple(value.shape)}: reduce over the "
+                "point's own axes only, e.g. .sum(-1), or pass vectorized=False for a cost written for one point"
+            )
+
+
+def map_over_batch(fn: Callable[..., Any], M: Manifold, lead: int = 0) -> Callable[..., Any]:
+    """Map a callable written for one point over all batch axes.
+
+    The first `lead` arguments are parameters before the point: tensors hold one for each problem, numbers are shared.
+    """
+    own_axes = len(leaf_shapes(M.point_shape)[0])
+
+    def shared(n: int, arg: Any) -> bool:
+        return n < lead and not (isinstance(arg, torch.Tensor) and arg.dim() > 0)
+
+    def mapped(*args: Any) -> Any:
+        axes = tuple(None if shared(n, arg) else 0 for n, arg in enumerate(args))
+        one = fn
+        for _ in range(first_leaf(args[lead]).dim() - own_axes):
+            one = torch.func.vmap(one, axes)
+        return one(*args)
+
+    return mapped

@@ -1,0 +1,149 @@
+"""Problems with a Hessian, by autograd unless given."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+
+from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.points import leaves, map_leaves
+from manopt_torch.problems.autodiff import backward, grad_mode, products
+from manopt_torch.problems.base import Problem
+from manopt_torch.problems.gradient import SmoothProblem, refuse_two
+
+
+class GradientGraph(NamedTuple):
+    """The Euclidean gradient at a point together with its graph: what a Hessian-vector product starts from."""
+
+    leaf: Any  # the tracked point
+    graph: Any  # its Euclidean gradient, still attached; None where the Hessian is given
+    euclidean_gradient: Any  # the same, detached
+    gradient: Any  # the Riemannian gradient
+
+
+class HessianProblem(SmoothProblem):
+    r"""Minimise a twice differentiable $f\colon \mathcal M \to \mathbb R$.
+
+    Hessian-vector products come from autograd unless given: the gradient's graph is kept for the last point, so that
+    each further product at that point costs one backward pass through it; the manifold adds the curvature terms.
+
+    Args:
+        M: the manifold.
+        cost: `cost(x, *data)`, returns shape `(*batch,)`.
+        gradient: `gradient(x, *data)`, the Riemannian gradient.
+        hessian: `hessian(x, u, *data)`, the Riemannian Hessian applied to the tangent vector `u`.
+        preconditioner: `preconditioner(x, u, *data)`, an approximate inverse Hessian, symmetric and positive, that
+            maps tangents to tangents; None is the identity.
+        euclidean_gradient: the gradient in the ambient space.
+        euclidean_hessian: `euclidean_hessian(x, u, *data)`, the ambient Hessian applied to `u`.
+        data: tensors with the batch axes in front, handed to the callables last.
+        vectorized: False if the callables are written for one point.
+
+    Raises:
+        OptionsError: if an argument has the wrong kind, or a derivative is given twice.
+
+    References:
+        [Boumal:2023], sections 5.5 and 5.11.
+
+    Examples:
+        >>> import torch
+        >>> from manopt_torch import Euclidean, HessianProblem, get_hessian
+        >>> p = HessianProblem(Euclidean(2), lambda x: (x**3).sum(-1))
+        >>> get_hessian(p, torch.tensor([1.0, 2.0]), torch.tensor([1.0, 1.0]))
+        tensor([ 6., 12.])
+    """
+
+    provides: ClassVar[frozenset[str]] = frozenset({"cost", "gradient", "hessian", "preconditioner"})
+
+    def __init__(
+        self,
+        M: Manifold,
+        cost: Callable[..., Any],
+        gradient: Callable[..., Any] | None = None,
+        hessian: Callable[..., Any] | None = None,
+        *,
+        preconditioner: Callable[..., Any] | None = None,
+        euclidean_gradient: Callable[..., Any] | None = None,
+        euclidean_hessian: Callable[..., Any] | None = None,
+        data: tuple = (),
+        vectorized: bool = True,
+    ) -> None:
+        Problem.__init__(self, M, cost, data=data, vectorized=vectorized)
+        refuse_two(self, gradient=gradient, euclidean_gradient=euclidean_gradient)
+        refuse_two(self, hessian=hessian, euclidean_hessian=euclidean_hessian)
+        self.gradient = self._callable("gradient", gradient, vectorized)
+        self.hessian = self._callable("hessian", hessian, vectorized)
+        self.preconditioner = self._callable("preconditioner", preconditioner, vectorized)
+        self.euclidean_gradient = self._callable("euclidean_gradient", euclidean_gradient, vectorized)
+        self.euclidean_hessian = self._callable("euclidean_hessian", euclidean_hessian, vectorized)
+        self._last: tuple[Any, list[int], GradientGraph] | None = None
+
+    @property
+    def needs_graph(self) -> bool:
+        """Whether the graph of the cost has to be kept: a Hessian that is not given is its second derivative."""
+        if self.hessian is not None:
+            return self.gradient is None and self.euclidean_gradient is None
+        # a Euclidean Hessian is converted with the help of the Euclidean gradient
+        return self.euclidean_hessian is None or self.euclidean_gradient is None
+
+    def linearize(self, x: Any, context: Any) -> GradientGraph:
+        """Return the gradient at a trial point with its graph retained, ready for Hessian-vector products."""
+        if self.hessian is not None:
+            return GradientGraph(None, None, None, self.gradient_from(x, context))
+        self.counts.gradient += 1
+        if self.euclidean_hessian is not None:
+            leaf, graph, g = None, None, self._euclidean_gradient(x, context)
+        else:
+            leaf, value = context
+            with grad_mode(True):
+                graph = backward(value, leaf, create_graph=True)
+            g = map_leaves(torch.Tensor.detach, graph)
+        given = self.gradient(x, *self.data) if self.gradient is not None else self.M.egrad2rgrad(x, g)
+        return GradientGraph(leaf, graph, g, given)
+
+    def hessian_from(self, x: Any, at: GradientGraph, u: Any) -> Any:
+        """Return the Riemannian Hessian at `x` applied to `u`, from the retained gradient."""
+        self.counts.hessian += 1
+        if self.hessian is not None:
+            return self.hessian(x, u, *self.data)
+        if self.euclidean_hessian is not None:
+            h = self.euclidean_hessian(x, u, *self.data)
+        else:
+            h = self._euclidean_product(at, u)
+        return self.M.ehess2rhess(x, at.euclidean_gradient, h, u)
+
+    def get_hessian(self, x: Any, u: Any) -> Any:
+        """Return the Riemannian Hessian at `x` applied to `u`; the gradient's graph is kept for the last point."""
+        if self.hessian is not None:
+            return self.hessian_from(x, GradientGraph(None, None, None, None), u)
+        versions = [leaf._version for leaf in leaves(x)]
+        if self._last is None or self._last[0] is not x or self._last[1] != versions:
+            self._last = None  # the former graph makes room for the new one
+            self._last = (x, versions, self.linearize(x, self._context(x)))
+        return self.hessian_from(x, self._last[2], u)
+
+    def get_preconditioner(self, x: Any, u: Any) -> Any:
+        """Return the preconditioner applied to `u`, or `u` itself if there is none."""
+        if self.preconditioner is None:
+            return u
+        self.counts.preconditioner += 1
+        return self.preconditioner(x, u, *self.data)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the graph of the last point behind in copies: it is another batch's, and cannot be pickled."""
+        return {**self.__dict__, "_last": None}
+
+    def _context(self, x: Any) -> Any:
+        """Return what `linearize` needs from an evaluation of the cost, if anything."""
+        if not self.needs_graph:
+            return None
+        value, context = self.trial(x)
+        self.check_cost(value, self.M.batch_shape(x))
+        return context
+
+    def _euclidean_product(self, at: GradientGraph, u: Any) -> Any:
+        """Differentiate the retained gradient in direction `u`; a part that is constant contributes nothing."""
+        parts = [(part, v) for part, v in zip(leaves(at.graph), leaves(u), strict=True) if part.requires_grad]
+        if not parts:
+            return map_leaves(torch.zeros_like, at.leaf)
+        return products(*zip(*parts, strict=True), at.leaf)

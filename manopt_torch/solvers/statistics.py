@@ -1,0 +1,214 @@
+r"""Riemannian mean, median and variance of points with weights.
+
+$$\operatorname{mean} = \arg\min_x \tfrac12 \sum_j w_j\, d(x, x_j)^2, \qquad
+\operatorname{median} = \arg\min_x \sum_j w_j\, d(x, x_j), \qquad
+\operatorname{var} = \tfrac{1}{(N-1)\dim \mathcal M} \sum_j d(\operatorname{mean}, x_j)^2.$$
+
+References: [Karcher:1977]; [Afsari:2011]; [FletcherVenkatasubramanianJoshi:2009].
+"""
+
+from typing import Any
+
+import torch
+
+from manopt_torch._host import first_failures
+from manopt_torch.errors import OptionsError, ShapeError
+from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.points import expand_right, first_leaf, leaves, map_leaves
+from manopt_torch.plans.solve import solve
+from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenGradientNormLess
+from manopt_torch.problems.gradient import GradientProblem
+from manopt_torch.solvers.steepest_descent import GradientDescentOptions
+from manopt_torch.stepsizes.armijo import ArmijoLinesearch
+
+# gradients of the mean are lengths: this many roundings of the dtype is as far as they go down
+_GRADIENT_ROUNDINGS = 64
+
+
+def mean(
+    M: Manifold,
+    x: Any,
+    *,
+    weights: torch.Tensor | None = None,
+    start: Any = None,
+    stop: StoppingCriterion | None = None,
+    return_options: bool = False,
+) -> Any:
+    r"""Return the Riemannian mean (Frechet, Karcher mean) of points, one for each problem of the batch.
+
+    Steepest descent along geodesics with first step 1, which for nonnegative curvature always decreases the cost; the
+    step is halved where curvature asks for it. The mean is unique if the points lie in a ball of radius
+    $\tfrac12\min\{\operatorname{inj}, \pi/\sqrt{K}\}$; else a local minimiser near `start` is found.
+
+    Args:
+        M: the manifold.
+        x: the points, shape `(*batch, N, *point_shape)`.
+        weights: nonnegative weights, shape `(*batch, N)` or `(N,)`; None is equal ones. They are scaled to sum one.
+        start: first guess, shape `(*batch, *point_shape)`; None is the first point.
+        stop: stopping criterion; None is 200 iterations or a gradient at rounding level.
+        return_options: whether to return the solver's options instead of the mean.
+
+    Returns:
+        The mean, shape `(*batch, *point_shape)`.
+
+    Raises:
+        ShapeError: if points, weights or start do not fit together.
+        OptionsError: if weights are negative or sum to zero.
+
+    References:
+        [Karcher:1977]; [Afsari:2011]; [Pennec:2006].
+
+    Examples:
+        >>> import torch
+        >>> from manopt_torch import Sphere, mean
+        >>> mean(Sphere(2), torch.eye(2, dtype=torch.float64))
+        tensor([0.7071, 0.7071], dtype=torch.float64)
+    """
+
+    def cost(y: Any, w: torch.Tensor, *points: torch.Tensor) -> torch.Tensor:
+        return 0.5 * (w * M.squared_dist(_spread(y, w), _packed(x, points))).sum(-1)
+
+    def gradient(y: Any, w: torch.Tensor, *points: torch.Tensor) -> Any:
+        return _weighted_sum(-w, M.log(_spread(y, w), _packed(x, points)))
+
+    return _minimise(M, x, weights, start, stop, cost, gradient, return_options)
+
+
+def median(
+    M: Manifold,
+    x: Any,
+    *,
+    weights: torch.Tensor | None = None,
+    start: Any = None,
+    stop: StoppingCriterion | None = None,
+    return_options: bool = False,
+) -> Any:
+    r"""Return the Riemannian (geometric) median of points, one for each problem of the batch.
+
+    Less sensitive to outliers than the mean. Steepest descent along geodesics from the mean, with a line search, since
+    the cost has kinks at the points: a point whose weight outbalances the others is reached as a limit.
+
+    Args:
+        M: the manifold.
+        x: the points, shape `(*batch, N, *point_shape)`.
+        weights: nonnegative weights, shape `(*batch, N)` or `(N,)`; None is equal ones.
+        start: first guess, shape `(*batch, *point_shape)`; None is the mean.
+        stop: stopping criterion; None is 200 iterations or a gradient at rounding level.
+        return_options: whether to return the solver's options instead of the median.
+
+    Returns:
+        The median, shape `(*batch, *point_shape)`.
+
+    Raises:
+        ShapeError: if points, weights or start do not fit together.
+        OptionsError: if weights are negative or sum to zero.
+
+    References:
+        [FletcherVenkatasubramanianJoshi:2009].
+
+    Examples:
+        >>> import torch
+        >>> from manopt_torch import Euclidean, median
+        >>> points = torch.tensor([[0.0], [1.0], [9.0]], dtype=torch.float64)
+        >>> round(float(median(Euclidean(1), points)), 6)
+        1.0
+    """
+
+    def cost(y: Any, w: torch.Tensor, *points: torch.Tensor) -> torch.Tensor:
+        return (w * M.dist(_spread(y, w), _packed(x, points))).sum(-1)
+
+    def gradient(y: Any, w: torch.Tensor, *points: torch.Tensor) -> Any:
+        at, others = _spread(y, w), _packed(x, points)
+        u = M.log(at, others)
+        length = M.norm(at, u)
+        # a point that coincides with the iterate contributes the zero subgradient
+        return _weighted_sum(-w / torch.where(length > 0, length, 1.0), u)
+
+    first = mean(M, x, weights=weights) if start is None else start
+    return _minimise(M, x, weights, first, stop, cost, gradient, return_options)
+
+
+def variance(
+    M: Manifold,
+    x: Any,
+    center: Any = None,
+    *,
+    weights: torch.Tensor | None = None,
+) -> torch.Tensor:
+    r"""Return the variance of points, $\tfrac{1}{(N-1)\dim} \sum_j d(c, x_j)^2$, one number a problem.
+
+    Args:
+        M: the manifold.
+        x: the points, shape `(*batch, N, *point_shape)`, $N \ge 2$.
+        center: $c$, shape `(*batch, *point_shape)`; None is the mean.
+        weights: weights as for `mean`; with them $\tfrac{N}{(N-1)\dim}\sum_j w_j d(c, x_j)^2$ for weights of sum one.
+
+    Raises:
+        ShapeError: if there is only one point, or shapes do not fit together.
+
+    Examples:
+        >>> import torch
+        >>> from manopt_torch import Euclidean, variance
+        >>> variance(Euclidean(1), torch.tensor([[1.0], [3.0]]))
+        tensor(2.)
+    """
+    w = _check_weights(M, x, weights)
+    n = w.shape[-1]
+    if n < 2:
+        raise ShapeError(f"variance needs at least two points, got {n} on the axis before the point's own")
+    c = mean(M, x, weights=weights) if center is None else center
+    return (w * M.squared_dist(_spread(c, w), x)).sum(-1) * (n / ((n - 1) * M.dim))
+
+
+def _minimise(
+    M: Manifold, x: Any, weights: Any, start: Any, stop: Any, cost: Any, gradient: Any, return_options: bool
+) -> Any:
+    w = _check_weights(M, x, weights)
+    if start is None:
+        axis = w.dim() - 1
+        start = map_leaves(lambda leaf: leaf.select(axis, 0), x)
+    tolerance = _GRADIENT_ROUNDINGS * torch.finfo(first_leaf(x).dtype).eps
+    options = GradientDescentOptions(
+        start,
+        # costs near the optimum are flat: within a few roundings the full step is taken
+        stepsize=ArmijoLinesearch(1.0, contraction_factor=0.5, max_increases=0, cost_resolution=8.0),
+        stop=StopAfterIteration(200) | StopWhenGradientNormLess(tolerance) if stop is None else stop,
+        retraction_method="exp" if M.has_exp else None,
+    )
+    solve(GradientProblem(M, cost, gradient, data=(w, *leaves(x))), options)
+    return options if return_options else options.x
+
+
+def _check_weights(M: Manifold, x: Any, weights: torch.Tensor | None) -> torch.Tensor:
+    """Return weights of sum one, shape `(*batch, N)`."""
+    axes = M.batch_shape(x)
+    if not axes or axes[-1] == 0:
+        raise ShapeError(f"expected points of shape (*batch, N, *point_shape) with N >= 1, got batch axes {axes}")
+    ref = first_leaf(x)
+    if weights is None:
+        return torch.full(axes, 1.0 / axes[-1], dtype=ref.dtype, device=ref.device)
+    if weights.shape[-1:] != axes[-1:] or weights.dim() > len(axes):
+        raise ShapeError(f"weights need shape {axes} or ({axes[-1]},), got {tuple(weights.shape)}")
+    w = weights.to(ref.dtype).expand(axes)
+    total = w.sum(-1, keepdim=True)
+    if first_failures((w >= 0).all() & (total > 0).all()):
+        raise OptionsError("weights must be nonnegative, and at least one of each problem positive")
+    return w / total
+
+
+def _packed(like: Any, tensors: tuple[torch.Tensor, ...]) -> Any:
+    """Give the tensors the tuple structure of the points again."""
+    rest = iter(tensors)
+    return map_leaves(lambda _: next(rest), like)
+
+
+def _spread(y: Any, w: torch.Tensor) -> Any:
+    """Give a point an axis of length one where the points have theirs."""
+    return map_leaves(lambda leaf: leaf.unsqueeze(w.dim() - 1), y)
+
+
+def _weighted_sum(w: torch.Tensor, u: Any) -> Any:
+    """Sum tangent vectors over the axis of the points."""
+    axis = w.dim() - 1
+    return map_leaves(lambda leaf: (expand_right(w, leaf.dim() - w.dim()) * leaf).sum(axis), u)
+

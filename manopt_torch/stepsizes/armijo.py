@@ -1,0 +1,160 @@
+"""Armijo's backtracking line search."""
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import torch
+
+from manopt_torch.functional.linesearch import ArmijoRule, Found, Trial, armijo
+from manopt_torch.functional.masked import lane_for
+from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.points import first_leaf
+from manopt_torch.plans.options import check_count, check_range, lane_of, memory_of
+from manopt_torch.stepsizes.base import Linesearch, probe
+
+# how often (in iterations) accepted steps are compared with the smallest that still moves the point
+_LOOK_FOR_STAGNATION = 16
+
+
+@dataclass(eq=False)
+class ArmijoLinesearch(Linesearch):
+    r"""Grow or shrink the last step until Armijo's rule just holds.
+
+    $f(\operatorname{retr}_x(s\eta)) \le f(x) + c\,s\,\langle \operatorname{grad} f(x), \eta\rangle_x$. From the
+    former step, grow by $1/\kappa$ as long as the rule holds strictly, then shrink by $\kappa$ until it holds. The
+    safe choice where nothing is known about the cost; a larger `sufficient_decrease` and a smaller
+    `contraction_factor` (0.3 and 0.5, say) often need fewer evaluations.
+
+    A non-finite cost is a rejection. A problem for which no step decreases the cost ends as stagnated (or as
+    non-finite, if the cost still is where the search ends).
+
+    Args:
+        initial_stepsize: first step to try in a run.
+        contraction_factor: $\kappa \in (0, 1)$, ratio of two trials.
+        sufficient_decrease: $c \in (0, 1)$.
+        max_stepsize: longest first trial $s\lVert\eta\rVert$ of a search; None is the injectivity radius, so that the
+            search does not start beyond the cut locus.
+        max_increases: bound on the growing rounds of one search.
+        max_decreases: bound on the shrinking rounds.
+        cost_resolution: how much (in units of rounding, relative to the cost) the cost may miss the rule; 0.5 rounds
+            the bound as the cost itself is rounded. A few units let runs go on to gradients that the cost can no
+            longer resolve.
+        retraction_method: retraction for calls without options; in a run the options' own is used.
+
+    Shapes:
+        returned step: a number, or `(*batch,)`; every problem has its own number of trials.
+
+    Raises:
+        OptionsError: if a parameter is out of its range.
+
+    References:
+        [Armijo:1966]; [AbsilMahonySepulchre:2008], section 4.2. Numbers as in Manopt.jl [Bergmann:2022]; unlike
+        there, the last good trial is kept when an enlargement fails, not evaluated again.
+
+    Examples:
+        >>> import torch
+        >>> from manopt_torch import ArmijoLinesearch, Euclidean
+        >>> x = torch.tensor([1.0], dtype=torch.float64)
+        >>> search = ArmijoLinesearch(contraction_factor=0.5)
+        >>> search(Euclidean(1), x, lambda x: (x * x).sum(-1), 2 * x)
+        0.5
+    """
+
+    initial_stepsize: float = 1.0
+    contraction_factor: float = 0.95
+    sufficient_decrease: float = 0.1
+    _: KW_ONLY
+    max_stepsize: float | None = None
+    max_increases: int = 100  # as in Manopt.jl: an unbounded cost must not grow the step for ever
+    max_decreases: int = 1000
+    cost_resolution: float = 0.5
+    retraction_method: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_range(self, "initial_stepsize", 0.0, float("inf"))
+        check_range(self, "contraction_factor", 0.0, 1.0)
+        check_range(self, "sufficient_decrease", 0.0, 1.0)
+        if self.max_stepsize is not None:
+            check_range(self, "max_stepsize", 0.0, float("inf"), open_high=False)
+        check_count(self, "max_increases", 0)
+        check_count(self, "max_decreases", 1)
+        check_range(self, "cost_resolution", 0.0, float("inf"), open_low=False)
+
+    def init(self, p: Any, o: Any) -> Any:
+        """Start from the initial step size."""
+        return {"last": lane_of(p, o).full(float(self.initial_stepsize))}
+
+    def initial(self, p: Any, o: Any) -> Any:
+        """Return the initial step size."""
+        return lane_of(p, o).full(float(self.initial_stepsize))
+
+    def __call__(self, *args: Any) -> Any:
+        """Search as `(p, o, i[, eta])` in a run, or as `(M, x, F, gradient[, eta])` without one."""
+        return self._search_alone(*args) if isinstance(args[0], Manifold) else self._search_in_run(*args)
+
+    def _search_in_run(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
+        lane, memory = lane_of(p, o), memory_of(self, p, o)
+        if o.cost is None or o.gradient is None:  # called by hand before the run was initialised
+            o.cost, o.gradient = p.get_cost_and_gradient(o.x)
+        active = lane.full(True) if o.active is None else o.active
+        found = self._search(
+            p.M, lane, o.x, o.cost, o.gradient, eta, memory["last"], active, lambda s: probe(p, o, s, eta)
+        )
+        memory["last"], o.trial = found.step, found.trial
+        if o.stagnated is not None:
+            o.stagnated = o.stagnated | found.failed
+            if i % _LOOK_FOR_STAGNATION == 0:
+                floor = _smallest(lane, o.x, o.gradient if eta is None else eta)
+                o.stagnated = o.stagnated | (active & (found.step <= floor))
+        return found.step
+
+    def _search_alone(self, M: Manifold, x: Any, F: Any, gradient: Any, eta: Any = None) -> Any:
+        lane = lane_for(M, x)
+
+        def evaluate(s: Any) -> Trial:
+            y = M.retract(x, gradient if eta is None else eta, -s if eta is None else s, self.retraction_method)
+            return Trial(y, F(y), None)
+
+        first = lane.full(float(self.initial_stepsize))
+        return self._search(M, lane, x, F(x), gradient, eta, first, lane.full(True), evaluate).step
+
+    def _search(
+        self, M: Any, lane: Any, x: Any, cost: Any, gradient: Any, eta: Any, step: Any, active: Any, evaluate: Any
+    ) -> Found:
+        if eta is None:
+            squared_length = lane.scalar(M.inner(x, gradient, gradient))
+            slope = -squared_length
+        else:
+            slope = lane.scalar(M.inner(x, gradient, eta))
+            squared_length = None
+        radius = M.injectivity_radius(x) if self.max_stepsize is None else self.max_stepsize
+        if isinstance(radius, torch.Tensor) or radius != float("inf"):
+            if squared_length is None:
+                squared_length = lane.scalar(M.inner(x, eta, eta))
+            step = _capped(lane, step, lane.scalar(radius), squared_length)
+        direction = gradient if eta is None else eta
+        rule = self._rule(cost.dtype)
+        return armijo(
+            lane, evaluate, lane.scalar(cost), slope, step, active, rule, lambda: _smallest(lane, x, direction)
+        )
+
+    def _rule(self, dtype: torch.dtype) -> ArmijoRule:
+        slack = self.cost_resolution * torch.finfo(dtype).eps
+        return ArmijoRule(
+            self.contraction_factor, self.sufficient_decrease, self.max_increases, self.max_decreases, slack
+        )
+
+
+def _capped(lane: Any, step: Any, radius: Any, squared_length: Any) -> Any:
+    """Shorten the first trial to the radius; squares are compared to save a root in the usual case."""
+    too_long = step * step * squared_length > radius * radius
+    if lane.lone and not too_long:
+        return step
+    return lane.where(too_long, lane.div(radius, lane.sqrt(squared_length)), step)
+
+
+def _smallest(lane: Any, x: Any, direction: Any) -> Any:
+    """Return the step below which rounding swallows the whole move."""
+    eps = torch.finfo(first_leaf(x).dtype).eps
+    return lane.div(eps * lane.size(x), lane.size(direction))

@@ -1,0 +1,62 @@
+"""What a stepsize is, and how a solver takes a step with it."""
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+
+from manopt_torch.functional.linesearch import Trial
+from manopt_torch.plans.options import Functor
+
+
+class Stepsize(Functor):
+    """Choose how far to go: called as `(p, o, i)`, or `(p, o, i, eta)` with a direction other than minus the gradient.
+
+    It returns a number, or a tensor of shape `(*batch,)` with a step for each problem.
+    """
+
+    @abstractmethod
+    def __call__(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
+        """Return the step size of iteration `i`."""
+
+    def initial(self, p: Any, o: Any) -> Any:
+        """Return the step size before the first iteration; by default that of iteration 1."""
+        return self(p, o, 1)
+
+
+class Linesearch(Stepsize):
+    """A stepsize that tries steps along a direction and evaluates the cost there.
+
+    Besides the face of every stepsize it has one without problem and options, `(M, x, F, gradient)` or
+    `(M, x, F, gradient, eta)`. Inside a run it leaves the accepted trial in `o.trial`, so that the solver need not
+    evaluate that point again.
+    """
+
+
+def take_step(p: Any, o: Any, i: int, eta: Any = None) -> tuple[Any, Trial]:
+    """Ask the stepsize, move, and evaluate the cost at the new point (unless a line search has done so).
+
+    Args:
+        p: the problem.
+        o: the options, with `stepsize`.
+        i: the iteration.
+        eta: the direction; None is minus the gradient.
+
+    Returns:
+        The step size in the form of the lane, and the trial at the new point.
+    """
+    o.trial = None
+    s = o.stepsize(p, o, i) if eta is None else o.stepsize(p, o, i, eta)
+    lane = o.lane
+    s = lane.scalar(s) if isinstance(s, torch.Tensor) else lane.full(s)
+    trial, o.trial = o.trial, None
+    return s, probe(p, o, s, eta) if trial is None else trial
+
+
+def probe(p: Any, o: Any, s: Any, eta: Any = None) -> Trial:
+    """Evaluate the cost at step `s` along `eta` (None: minus the gradient)."""
+    if eta is None:
+        x = p.M.retract(o.x, o.gradient, -s, o.retraction_method)
+    else:
+        x = p.M.retract(o.x, eta, s, o.retraction_method)
+    return Trial(x, *p.trial(x))
