@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import executed  # noqa: F401  (the sibling file: output of executed blocks)
 from mkdocs.utils import get_relative_url
 
 BIB = Path(__file__).parents[1] / "references.bib"

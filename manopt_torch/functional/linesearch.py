@@ -67,7 +67,7 @@ def armijo(
     """
     c, factor, slack = rule.sufficient_decrease, rule.contraction_factor, rule.slack * abs(cost)
     trial = probe(step)
-    value = lane.scalar(trial.cost)
+    value = lane.trial_cost(trial.cost)
     growing = grew = active & (value < cost + c * step * slope)
     former, former_step, rounds = trial, step, 0
     while rounds < rule.max_increases and lane.any(growing):
@@ -75,21 +75,21 @@ def armijo(
         former, former_step = trial, lane.where(growing, step, former_step)
         step = lane.where(growing, step / factor, step)
         trial = probe(step)
-        value = lane.scalar(trial.cost)
+        value = lane.trial_cost(trial.cost)
         growing = growing & (value < cost + c * step * slope)
 
     # the last enlargement went too far: the step before is known to be good
     back = grew & lane.not_(value <= cost + c * step * slope + slack)
     if lane.lone and back:
         return Found(former_step, former, False)
-    shrinking = active & lane.not_(value <= cost + c * step * slope + slack)  # not(<=): NaN shrinks too
+    shrinking = active & lane.not_(value <= cost + c * step * slope + slack)
     rounds, floor = 0, lane.full(0.0)
     while rounds < rule.max_decreases and lane.any(shrinking):
         rounds += 1
         step = lane.where(shrinking, lane.where(back, former_step, step * factor), step)
         back = back & lane.not_(shrinking)
         trial = probe(step)
-        value = lane.scalar(trial.cost)
+        value = lane.trial_cost(trial.cost)
         if rounds == _ROUNDS_BEFORE_FLOOR:
             floor = smallest()
         shrinking = shrinking & lane.not_(value <= cost + c * step * slope + slack) & (step > floor)

@@ -57,6 +57,12 @@ class Lone:
         return value.item() if isinstance(value, torch.Tensor) else value
 
     @staticmethod
+    def trial_cost(value: torch.Tensor) -> float:
+        """Turn the cost of a trial into a number: infinity, which no test accepts, if it is not finite."""
+        number = value.item()
+        return number if math.isfinite(number) else math.inf
+
+    @staticmethod
     def full(value: Any) -> Any:
         """Return a scalar that is `value` for every problem."""
         return value
@@ -142,6 +148,10 @@ class Batch:
     def scalar(self, value: Any) -> Any:
         """Return a scalar in the lane's precision; Python numbers pass through."""
         return value.to(self._dtype) if isinstance(value, torch.Tensor) else value
+
+    def trial_cost(self, value: torch.Tensor) -> torch.Tensor:
+        """Return the costs of trials in the lane's precision: infinity, which no test accepts, if not finite."""
+        return torch.nan_to_num(value.to(self._dtype), nan=math.inf, posinf=math.inf, neginf=math.inf)
 
     def full(self, value: Any) -> torch.Tensor:
         """Return a scalar (bool, int or float by the kind of `value`) that is `value` for every problem."""

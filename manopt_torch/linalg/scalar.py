@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import torch
 
-# Below this squared length the series take over. Five to eight terms reach float64 accuracy there, and above it the
-# closed forms lose at most four digits to cancellation in a second derivative.
+# Below this squared length the series take over. Five to eight terms reach float64 accuracy there. Near the bound,
+# derivatives lose alike on both sides, three digits each: to truncation below, to cancellation above.
 _SERIES_BOUND = 0.01
 
 _COSINE = [(-1.0) ** k / math.factorial(2 * k) for k in range(5)]

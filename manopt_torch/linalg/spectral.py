@@ -18,6 +18,7 @@ References:
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 
 from manopt_torch.errors import MissingDerivativeError
 from manopt_torch.linalg.divided_differences import first_difference, second_difference
@@ -49,7 +50,7 @@ def sym_expm(
     """Return the exponential of the symmetric part of a matrix."""
     X = symmetric_part(X)
     eigenvalues, eigenvectors = sym_eigh(X)
-    return _MatrixFunction.apply(X, eigenvalues, eigenvectors, torch.exp(eigenvalues), "exp")
+    return _matrix_function(X, eigenvalues, eigenvectors, torch.exp(eigenvalues), "exp")
 
 
 def sym_logm(
@@ -66,12 +67,12 @@ def sym_logm(
     X = symmetric_part(X)
     eigenvalues, eigenvectors = sym_eigh(X)
     if less_identity is None:
-        return _MatrixFunction.apply(X, eigenvalues, eigenvectors, torch.log(eigenvalues), "log")
+        return _matrix_function(X, eigenvalues, eigenvectors, torch.log(eigenvalues), "log")
     near = less_identity[..., None]
     shifted = torch.where(near, eigenvalues + 1, eigenvalues)
     # log1p sees zeros where it is not selected, so that it makes no NaN there
     values = torch.where(near, torch.log1p(torch.where(near, eigenvalues, 0.0)), torch.log(shifted))
-    return _MatrixFunction.apply(X, shifted, eigenvectors, values, "log")
+    return _matrix_function(X, shifted, eigenvectors, values, "log")
 
 
 def sym_sqrtm(
@@ -80,7 +81,7 @@ def sym_sqrtm(
     """Return the square root of the symmetric part of a positive semidefinite matrix; NaN where it is not."""
     X = symmetric_part(X)
     eigenvalues, eigenvectors = sym_eigh(X)
-    return _MatrixFunction.apply(X, eigenvalues, eigenvectors, torch.sqrt(eigenvalues), "sqrt")
+    return _matrix_function(X, eigenvalues, eigenvectors, torch.sqrt(eigenvalues), "sqrt")
 
 
 def sym_inv_sqrtm(
@@ -98,8 +99,8 @@ def sym_sqrtm_pair(
     eigenvalues, eigenvectors = sym_eigh(X)
     roots = torch.sqrt(eigenvalues)
     return (
-        _MatrixFunction.apply(X, eigenvalues, eigenvectors, roots, "sqrt"),
-        _MatrixFunction.apply(X, eigenvalues, eigenvectors, 1 / roots, "inverse_sqrt"),
+        _matrix_function(X, eigenvalues, eigenvectors, roots, "sqrt"),
+        _matrix_function(X, eigenvalues, eigenvectors, 1 / roots, "inverse_sqrt"),
     )
 
 
@@ -117,9 +118,19 @@ def sym_floor(
     floor = relative_floor * torch.where(largest > 0, largest, 1.0)
     excess = eigenvalues - floor
     eye = torch.eye(X.shape[-1], dtype=X.dtype, device=X.device)
-    above = _MatrixFunction.apply(X, excess, eigenvectors, excess.clamp(min=0), "positive_part")
+    above = _matrix_function(X, excess, eigenvectors, excess.clamp(min=0), "positive_part")
     done = (excess >= 0).all(-1)[..., None, None]
     return torch.where(done, X, above + floor[..., None] * eye)
+
+
+def _matrix_function(
+    X: torch.Tensor, eigenvalues: torch.Tensor, eigenvectors: torch.Tensor, values: torch.Tensor, name: str
+) -> torch.Tensor:
+    # where no derivative can be asked for, spare the bookkeeping of an autograd.Function, which costs more than eigh
+    # of a small matrix; -1 stands for "no forward-mode level", and torch without that name keeps the bookkeeping
+    if not torch.is_grad_enabled() and getattr(forward_ad, "_current_level", 0) < 0:
+        return _MatrixFunction.forward(X, eigenvalues, eigenvectors, values, name)
+    return _MatrixFunction.apply(X, eigenvalues, eigenvectors, values, name)
 
 
 def _assemble(eigenvectors: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:

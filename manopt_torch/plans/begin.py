@@ -8,6 +8,7 @@ from manopt_torch._host import first_failures
 from manopt_torch.errors import MissingDerivativeError, NonFiniteError, OptionsError, ShapeError
 from manopt_torch.functional.masked import Batch, lane_for
 from manopt_torch.manifolds.points import leaves
+from manopt_torch.manifolds.validation import method_named
 from manopt_torch.plans.options import Memory, Options
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion
 from manopt_torch.problems.counted import bare_problem
@@ -26,13 +27,15 @@ def begin(p: Any, o: Options) -> None:
     Raises:
         MissingDerivativeError: if the problem lacks what the solver needs.
         ShapeError: if the start or the data have the wrong shape.
-        OptionsError: if the start is not of floating point.
+        OptionsError: if the start is not of floating point, or the manifold has no retraction of the name wanted.
         NonFiniteError: if the start holds NaN or infinity; the message names the batch indices.
         NotOnManifoldError: if the start is off the manifold.
     """
     check_needs(p, o)
     check_stop(o)
     check_start(p, o)
+    if o.retraction_method is not None:
+        method_named(p.M, p.M.retractions, o.retraction_method, "retraction")
     o.x0, o.manifold = o.x, p.M
     o.lane = lane_for(p.M, o.x)
     o.memory = Memory()
@@ -41,20 +44,24 @@ def begin(p: Any, o: Options) -> None:
     o.stagnated = o.lane.full(False)
     o.iterations = o.lane.full(0)
     o.reason_code = o.lane.full(0)
-    o.iteration, o.trial, o.active_count = 0, None, None
+    o.iteration, o.asked, o.trial, o.active_count = 0, None, None, None
 
 
 def first_evaluation(p: Any, o: Options) -> None:
     """Evaluate cost and gradient at the start; mark the problems where one of them is not finite.
 
     Raises:
-        ShapeError: if the cost does not return one number a problem.
+        ShapeError: if the cost does not return one number a problem, or the gradient not a tangent vector for each.
+        OptionsError: if the gradient is of another dtype than the start.
         NonFiniteError: if cost or gradient is non-finite for every problem.
     """
     value, context = p.trial(o.x)
     p.check_cost(value, o.lane.shape)
     o.cost, o.gradient = value, p.gradient_from(o.x, context)
-    p.M.batch_shape(o.gradient)
+    p.check_tangent("gradient", o.gradient, o.lane.shape)
+    for g, leaf in zip(leaves(o.gradient), leaves(o.x), strict=True):
+        if g.dtype != leaf.dtype:
+            raise OptionsError(f"the gradient is of {g.dtype}, the start x of {leaf.dtype}: they need the same dtype")
     mark_broken_start(o, o.lane.finite(o.cost) & o.lane.finite(o.gradient))
 
 
@@ -92,16 +99,24 @@ def check_needs(p: Any, o: Options) -> None:
 
 def check_start(p: Any, o: Options) -> None:
     """Raise unless the start is a finite point of the manifold and the data fit to it."""
-    batch = p.M.batch_shape(o.x)
     tensors = leaves(o.x)
+    for leaf in tensors:
+        if not isinstance(leaf, torch.Tensor):
+            raise OptionsError(
+                f"the start x must be a tensor or a tuple of tensors, got {type(leaf).__name__}: convert it with "
+                "torch.as_tensor(x)"
+            )
+    batch = p.M.batch_shape(o.x)
     for leaf in tensors:
         if not (leaf.is_floating_point() or leaf.is_complex()):
             raise OptionsError(f"the start x must be of floating point, got {leaf.dtype}: convert it with x.double()")
         if leaf.dtype.to_real() != tensors[0].dtype.to_real() or leaf.device != tensors[0].device:
-            raise ShapeError(f"the parts of the start x differ in dtype or device: {[(t.dtype, t.device) for t in tensors]}")
+            kinds = [(part.dtype, part.device) for part in tensors]
+            raise ShapeError(f"the parts of the start x differ in dtype or device: {kinds}")
     p.check_data(batch)
-    finite = torch.stack([torch.isfinite(leaf).reshape(*batch, -1).all(-1) for leaf in tensors]).all(0)
-    failures = first_failures(finite)
+    # an axis more, so that points without axes of their own have one to reduce
+    finite = torch.stack([torch.isfinite(leaf).unsqueeze(-1).flatten(len(batch)).all(-1) for leaf in tensors])
+    failures = first_failures(finite.all(0))
     if failures:
         where = "" if failures == [()] else f" at batch indices {failures}"
         raise NonFiniteError(f"the start x holds NaN or infinity{where}")

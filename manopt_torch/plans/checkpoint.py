@@ -4,8 +4,9 @@ from typing import Any
 
 import torch
 
-from manopt_torch.errors import OptionsError
-from manopt_torch.manifolds.points import map_leaves
+from manopt_torch.errors import OptionsError, ShapeError
+from manopt_torch.functional.masked import count_active
+from manopt_torch.manifolds.points import leaves, rebuild
 from manopt_torch.plans.options import Memory, fields_of, functors_of, get_options, per_problem_fields, state_defaults
 
 _NOT_SAVED = ("manifold", "lane", "memory", "hooks", "record_places", "trial", "active_count", "resume", "evaluations")
@@ -38,8 +39,9 @@ def state_dict(o: Any) -> dict[str, Any]:
         o: options, decorated or not, after some steps.
     """
     bare = get_options(o)
-    held = {name: getattr(bare, name) for name in _saved_fields(bare)}
-    memory = {path: bare.memory[f] for path, f in functors_of(bare) if f in bare.memory}
+    held = {name: _plain(getattr(bare, name)) for name in _saved_fields(bare)}
+    functors = [(path, f) for path, f in functors_of(bare) if f in bare.memory and f.memory_is_saved]
+    memory = {path: _plain(bare.memory[f]) for path, f in functors}
     return {"options": type(bare).__name__, "state": held, "memory": memory}
 
 
@@ -57,50 +59,77 @@ def load_state_dict(o: Any, d: dict[str, Any]) -> Any:
         The options given.
 
     Raises:
-        OptionsError: if the state belongs to another kind of options.
+        OptionsError: if the state belongs to another kind of options, or to other functors.
+        ShapeError: if it belongs to a start of another shape.
     """
     bare = get_options(o)
     if d.get("options") != type(bare).__name__:
         raise OptionsError(f"the state is one of {d.get('options')}, cannot be loaded into {type(bare).__name__}")
+    saved, here = _shapes(d["state"]["x"]), _shapes(bare.x)
+    if saved != here:
+        raise ShapeError(f"the state has a point of shape {saved}, the options one of {here}: make them as for its run")
     _overlay(bare, d)
-    bare.resume = d
+    bare.resume = d if bare.active is not None else None  # else it was taken before any run
     return o
 
 
-def take_up(p: Any, o: Any) -> int:
-    """Overlay a loaded state after initialize and return the iteration to go on from (0 for a new run)."""
+def take_up(p: Any, o: Any) -> None:
+    """Overlay a loaded state after initialize; problems that ended for lack of a budget they now have go on."""
     d, o.resume = o.resume, None
     if d is None:
-        return 0
+        o.iteration, o.asked = 0, None
+        return
     _overlay(o, d)
-    o.active_count = None
+    memory = o.memory.map(lambda leaf: leaf)  # criteria that count are asked out of turn
+    lane, now = o.lane, o.iteration
     for n, criterion in enumerate(o.stop.members, 1):
         if criterion.is_budget:
-            again = o.reason_code == n
+            spent = criterion(p, o, now)
+            spent = lane.scalar(spent) if lane.lone else spent
+            going_on = lane.not_(spent) if isinstance(spent, torch.Tensor) else not spent
+            again = (o.reason_code == n) & going_on
             o.active = again | o.active
-            o.reason_code = o.lane.where(again, o.lane.full(0), o.reason_code)
-            o.iterations = o.lane.where(again, o.lane.full(0), o.iterations)
-    return o.iteration
+            o.reason_code = lane.where(again, lane.full(0), o.reason_code)
+            o.iterations = lane.where(again, lane.full(0), o.iterations)
+    o.memory, o.active_count = memory, count_active(o.active)
 
 
 def _overlay(o: Any, d: dict[str, Any]) -> None:
     known = set(_saved_fields(o))
-    for name, value in d["state"].items():
+    at, point = dict(functors_of(o)), o.x
+    for name in d["state"]:
         if name not in known:
             raise OptionsError(f"the state has a field {name!r} that {type(o).__name__} lacks")
-        setattr(o, name, value)
-    at = dict(functors_of(o))
-    for path, tree in d["memory"].items():
+    for path in d["memory"]:
         if path not in at:
             raise OptionsError(f"the state has a memory for {path!r}, where {type(o).__name__} has no functor now")
-        o.memory[at[path]] = _fresh(tree)
+    for name, value in d["state"].items():
+        setattr(o, name, _like(point, value))
+    for path, tree in d["memory"].items():
+        o.memory[at[path]] = _like(point, tree)
 
 
-def _fresh(tree: Any) -> Any:
-    """Copy the containers (functors write into their dicts), share the tensors (nobody writes into those)."""
+# Containers are copied both ways (functors write into their dicts), tensors are shared (nobody writes into those).
+
+
+def _plain(tree: Any) -> Any:
+    """Return a tree without named tuples, which `torch.load(weights_only=True)` refuses."""
     if isinstance(tree, dict):
-        return {key: _fresh(value) for key, value in tree.items()}
-    return map_leaves(lambda leaf: leaf, tree) if isinstance(tree, (tuple, torch.Tensor)) else tree
+        return {key: _plain(value) for key, value in tree.items()}
+    return tuple(_plain(part) for part in tree) if isinstance(tree, tuple) else tree
+
+
+def _like(point: Any, tree: Any) -> Any:
+    """Give the points and tangents of a tree the named tuples of `point` again."""
+    if isinstance(tree, dict):
+        return {key: _like(point, value) for key, value in tree.items()}
+    if isinstance(tree, tuple) and isinstance(point, tuple) and len(tree) == len(point):
+        return rebuild(point, [_like(part, value) for part, value in zip(point, tree, strict=True)])
+    return tree
+
+
+def _shapes(x: Any) -> list[Any]:
+    return [tuple(leaf.shape) if isinstance(leaf, torch.Tensor) else None for leaf in leaves(x)]
 
 
 def _saved_fields(o: Any) -> list[str]:

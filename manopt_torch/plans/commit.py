@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.plans.options import Options
 
 
@@ -33,5 +34,5 @@ def commit(o: Options, **new: Any) -> None:
     for name, value in new.items():
         former = getattr(o, name)
         if former is None:
-            former = torch.zeros_like(value)
+            former = map_leaves(torch.zeros_like, value)
         setattr(o, name, lane.pick(moves, value, former))

@@ -7,7 +7,7 @@ import torch
 
 from manopt_torch.functional.masked import Batch, host_read
 from manopt_torch.manifolds.points import first_leaf, map_leaves
-from manopt_torch.plans.options import Options, fields_of, per_problem_fields
+from manopt_torch.plans.options import Options, fields_of, functors_of, memory_of, per_problem_fields
 
 # gathering costs more than it saves below this size of the working set, or above this share of active problems
 _LEAST_SIZE, _LARGEST_SHARE = 16, 0.5
@@ -25,7 +25,9 @@ class WorkingSet:
     def __init__(self, p: Any, o: Options) -> None:
         self.full, self.p, self.o = o, p, o
         self._indices: torch.Tensor | None = None  # into the flattened batch; None: all
-        self._possible = o.compact and not o.lane.lone and bool(p.data) and o.check_every == 1
+        # a decorator with verbs of its own sees all problems
+        plain = isinstance(o, Options) and o.check_every == 1
+        self._possible = plain and o.compact and not o.lane.lone and bool(p.data)
 
     @property
     def gathered(self) -> bool:
@@ -42,7 +44,9 @@ class WorkingSet:
             self._gather(max(left, _FEWEST))
 
     def _gather(self, count: int) -> None:
-        self.scatter(memory=True)
+        self.scatter()
+        for _, functor in functors_of(self.o):
+            memory_of(functor, self.p, self.o)  # made now, while all problems are here
         active = self.o.active.flatten()
         with host_read():
             # active ones first, in order; a finished one fills up where a single problem is left
@@ -52,28 +56,25 @@ class WorkingSet:
         part = copy.copy(self.o)
         for name in per_problem_fields(part):
             setattr(part, name, _take(getattr(part, name), chosen, axes))
-        part.memory = part.memory.map(lambda leaf: leaf.flatten(0, axes - 1)[chosen])
+        part.memory = part.memory.map(lambda leaf: _take(leaf, chosen, axes))
         part.lane = Batch((count,), first_leaf(part.x))
         part.trial = None
         self._indices = chosen if self._indices is None else self._indices[chosen]
         self.o = part
 
-    def scatter(self, memory: bool = False) -> None:
+    def scatter(self) -> None:
         """Write the working set's state back to its places in the whole batch."""
         if self._indices is None:
             return
-        axes = len(self.full.lane.shape)
+        shape = self.full.lane.shape
         for name in per_problem_fields(self.full):
             if name != "x0":
-                merged = _put(getattr(self.full, name), getattr(self.o, name), self._indices, axes)
+                merged = _put(getattr(self.full, name), getattr(self.o, name), self._indices, shape)
                 setattr(self.full, name, merged)
         for name in fields_of(self.full, per_problem=False):
             if name not in _OWN:
                 setattr(self.full, name, getattr(self.o, name))
-        if memory:
-            self.full.memory = self.full.memory.map(
-                lambda old, new: _put(old, new, self._indices, axes), self.o.memory
-            )
+        self.full.memory = self.full.memory.map(lambda old, new: _put(old, new, self._indices, shape), self.o.memory)
 
 
 def _take(value: Any, indices: torch.Tensor, axes: int) -> Any:
@@ -83,10 +84,15 @@ def _take(value: Any, indices: torch.Tensor, axes: int) -> Any:
     return map_leaves(take, value)
 
 
-def _put(old: Any, new: Any, indices: Any, axes: int) -> Any:
+def _put(old: Any, new: Any, indices: Any, shape: tuple[int, ...]) -> Any:
+    """Return `old` with `new` at the places `indices` of the batch; zeros elsewhere if `old` is not set yet."""
+
+    def blank(leaf: Any) -> Any:
+        return leaf.new_zeros((*shape, *leaf.shape[1:])) if isinstance(leaf, torch.Tensor) else leaf
+
     def put(former: Any, leaf: Any) -> Any:
         if not isinstance(former, torch.Tensor):
             return leaf
-        return former.flatten(0, axes - 1).index_copy(0, indices, leaf).reshape(former.shape)
+        return former.flatten(0, len(shape) - 1).index_copy(0, indices, leaf).reshape(former.shape)
 
-    return map_leaves(put, old, new)
+    return map_leaves(put, map_leaves(blank, new) if old is None else old, new)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import torch
+
 from manopt_torch.errors import OptionsError, UnknownSymbolError
 from manopt_torch.functional.masked import host_read
 from manopt_torch.plans.action import Action
@@ -205,7 +207,7 @@ def _is_stop(entry: Any) -> bool:
 
 def _check_symbols(o: Any, entries: Any) -> None:
     for entry in entries:
-        symbol = entry[0] if isinstance(entry, tuple) and entry else entry
+        symbol: Any = entry[0] if isinstance(entry, tuple) and entry else entry
         if is_symbol(symbol):
             check_symbol(o, symbol)
 
@@ -257,7 +259,7 @@ class _DropLateRows(_RowCare):
     """At the stop: drop the rows of iterations after the last one in which a problem took part."""
 
     def __call__(self, p: Any, o: Any, i: int) -> None:
-        if o.check_every == 1 or o.iterations is None or isinstance(o.iterations, int):
+        if o.check_every == 1 or not isinstance(o.iterations, torch.Tensor) or o.iterations.is_meta:
             return
         with host_read():
             last = int(o.iterations.max()) if o.iterations.numel() else 0

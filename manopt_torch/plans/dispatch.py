@@ -43,7 +43,8 @@ class Verb:
         for base in kind.__mro__:
             if base in self._table:
                 return self._table[base]
-        raise OptionsError(f"no {self.__name__} for {kind.__name__}: add one with @{self.__name__}.register({kind.__name__})")
+        verb, options = self.__name__, kind.__name__
+        raise OptionsError(f"no {verb} for {options}: add one with @{verb}.register({options})")
 
     def special_for(self, kind: type) -> bool:
         """Tell whether a decorator type has an implementation of its own instead of the one that passes on."""
@@ -54,18 +55,26 @@ class Verb:
         return self(*args[: self._position], inner, *args[self._position + 1 :])
 
     def __call__(self, *args: Any) -> Any:
+        """Call the implementation for the options among the arguments."""
         return self.resolve(type(args[self._position]))(*args)
 
 
 initialize_solver = Verb(
-    "initialize_solver", "Fill the state of options `o` for problem `p`: `initialize_solver(p, o)`, before the first step."
+    "initialize_solver",
+    "Fill the state of options `o` for problem `p`, before the first step: `initialize_solver(p, o)`.",
 )
-step_solver = Verb("step_solver", "Carry out step `i` of the solver that options `o` stand for: `step_solver(p, o, i)`.")
+step_solver = Verb(
+    "step_solver",
+    "Carry out step `i` of the solver that options `o` stand for: `step_solver(p, o, i)`.",
+)
 stop_solver = Verb(
-    "stop_solver", "Tell whether the run is over after step `i`: `stop_solver(p, o, i)`; finished problems are frozen."
+    "stop_solver",
+    "Tell whether the run is over after step `i`: `stop_solver(p, o, i)`; finished problems are frozen.",
 )
 get_solver_result = Verb(
-    "get_solver_result", "Return the result of a run from its options, by default the iterate: `get_solver_result(o)`.", 0
+    "get_solver_result",
+    "Return the result of a run from its options, by default the iterate: `get_solver_result(o)`.",
+    position=0,
 )
 
 

@@ -12,9 +12,15 @@ from manopt_torch.plans.options import NONFINITE, STAGNATED, Options
 @stop_solver.register(Options)
 def halt(p: Any, o: Options, i: int) -> bool:
     """Tell whether all problems are finished after step `i`; write reason and iteration of those that just ended."""
-    o.iteration = i
-    hits = [criterion(p, o, i) for criterion in o.stop.members]  # all are asked: some remember the former iterate
+    o.iteration = o.asked = i
+    # all are asked: some remember the former iterate
+    hits = [_answer(criterion(p, o, i)) for criterion in o.stop.members]
     return _halt_lone(o, i, hits) if o.lane.lone else _halt_batch(o, i, hits)
+
+
+def _answer(hit: Any) -> Any:
+    """Take numbers of any kind (those of NumPy, say) for a bool."""
+    return hit if isinstance(hit, torch.Tensor) else bool(hit)
 
 
 def _halt_lone(o: Options, i: int, hits: list[Any]) -> bool:
@@ -22,7 +28,7 @@ def _halt_lone(o: Options, i: int, hits: list[Any]) -> bool:
         return True
     code = NONFINITE if o.broken else 0
     for n, hit in enumerate(hits, 1):
-        if not code and (hit if isinstance(hit, bool) else o.lane.scalar(hit)):
+        if not code and o.lane.scalar(hit):
             code = n
     if not code and o.stagnated:
         code = STAGNATED

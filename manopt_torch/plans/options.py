@@ -6,8 +6,6 @@ from functools import wraps
 from inspect import signature
 from typing import Any, ClassVar
 
-import torch
-
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.masked import lane_for
 from manopt_torch.manifolds.points import map_leaves
@@ -62,6 +60,9 @@ class Functor(_KnownKeywords):
     so that one functor may serve two runs, and so that freezing, compaction, checkpoint and resume need not know it.
     """
 
+    # whether the memory still means something where a saved run is taken up; a clock's does not
+    memory_is_saved: ClassVar[bool] = True
+
     def init(self, p: Any, o: Any) -> Any:
         """Return this functor's memory at the start of a run: a dict of `(*batch, ...)` tensors, or None."""
         return None
@@ -82,12 +83,19 @@ class Memory:
     def __contains__(self, functor: Functor) -> bool:
         return id(functor) in self._held
 
+    def __getstate__(self) -> list[tuple[Functor, Any]]:
+        """Leave the identities behind in copies: there they are those of the copied functors."""
+        return list(self._held.values())
+
+    def __setstate__(self, held: list[tuple[Functor, Any]]) -> None:
+        self._held = {id(functor): (functor, tree) for functor, tree in held}
+
     def forget(self, functor: Functor) -> None:
         """Drop what a functor remembers, if anything."""
         self._held.pop(id(functor), None)
 
     def map(self, fn: Callable[..., Any], *others: "Memory") -> "Memory":
-        """Return a copy with `fn` applied to every tensor (and to those of other memories in step)."""
+        """Return a copy with `fn` applied to every tensor and number (and to those of other memories in step)."""
         new = Memory()
         for key, (functor, tree) in self._held.items():
             new._held[key] = (functor, _map_tree(fn, tree, *(other._held[key][1] for other in others)))
@@ -97,7 +105,7 @@ class Memory:
 def _map_tree(fn: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     if isinstance(tree, dict):
         return {key: _map_tree(fn, value, *(other[key] for other in rest)) for key, value in tree.items()}
-    return map_leaves(lambda leaf, *more: fn(leaf, *more) if isinstance(leaf, torch.Tensor) else leaf, tree, *rest)
+    return map_leaves(fn, tree, *rest)
 
 
 def memory_of(functor: Functor, p: Any, o: Any) -> Any:
@@ -143,6 +151,7 @@ class Options(_KnownKeywords):
     iterations: Any = state()
     reason_code: Any = state()  # 0 running, n > 0 the n-th criterion, negative: NONFINITE, STAGNATED
     iteration: int = state(0, per_problem=False)
+    asked: Any = state(per_problem=False)  # iteration at which the criteria have been asked last
     trial: Any = state(per_problem=False)  # point a line search has evaluated last, for the step that asked
     active_count: Any = state(per_problem=False)  # of a batch, as the host last read it
     # set at the start of a run
@@ -182,7 +191,9 @@ def check_count(owner: Any, name: str, least: int) -> None:
         raise OptionsError(f"{type(owner).__name__}: {name} must be an int >= {least}, got {value!r}")
 
 
-def check_range(owner: Any, name: str, low: float, high: float, *, open_low: bool = True, open_high: bool = True) -> None:
+def check_range(
+    owner: Any, name: str, low: float, high: float, *, open_low: bool = True, open_high: bool = True
+) -> None:
     """Raise an OptionsError unless the number lies between `low` and `high`; tensors are judged at initialize."""
     value = getattr(owner, name)
     inside = isinstance(value, (int, float)) and (low < value if open_low else low <= value)

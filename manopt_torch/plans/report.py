@@ -156,7 +156,7 @@ def _flat(value: Any) -> list[Any]:
 
 def _quantiles(values: list[Any]) -> tuple[float, float, float]:
     if not values:
-        return (float("nan"),) * 3
+        return float("nan"), float("nan"), float("nan")
     ranked = torch.tensor(values, dtype=torch.float64).sort().values
     with host_read():
         return ranked[0].item(), ranked[(len(values) - 1) // 2].item(), ranked[-1].item()

@@ -51,32 +51,34 @@ def solve(problem: Any, options: Any, *, debug: Any = None, record: Any = None) 
     with grad_mode(False):
         initialize_solver.resolve(type(subject))(problem, subject)
         bare.hooks, bare.record_places = hooks, record_places_of(target)
-        i = take_up(problem, bare)
+        take_up(problem, bare)
         run_hooks(hooks.start, problem, bare, 0)
-        _loop(problem, subject, i, hooks)
+        _loop(problem, subject, hooks)
         run_hooks(hooks.stop, problem, bare, STOP)
     bare.seconds = time.perf_counter() - started
     bare.evaluations = {kind: n - counted[kind] for kind, n in problem.counts.as_dict().items()}
     return options
 
 
-def _loop(problem: Any, subject: Any, i: int, hooks: Hooks) -> None:
+def _loop(problem: Any, subject: Any, hooks: Hooks) -> None:
     step, stop = step_solver.resolve(type(subject)), stop_solver.resolve(type(subject))
-    if isinstance(subject, OptionsDecorator):
-        while not stop(problem, subject, i):
-            i += 1
-            step(problem, subject, i)
-        return
     work = WorkingSet(problem, subject)
-    while not stop(work.p, work.o, i):
-        work.shrink()
-        i += 1
-        step(work.p, work.o, i)
-        if hooks.step:
-            work.scatter()
-            for action in hooks.step:
-                action(problem, subject, i)
-    work.scatter(memory=True)
+    i = work.o.iteration
+    try:
+        # criteria that a run taken up has asked already are not asked again: some count
+        over = work.o.active_count == 0 if work.o.asked == i else stop(work.p, work.o, i)
+        while not over:
+            work.shrink()
+            i += 1
+            step(work.p, work.o, i)
+            work.o.iteration = i
+            if hooks.step:
+                work.scatter()
+                for action in hooks.step:
+                    action(problem, subject, i)
+            over = stop(work.p, work.o, i)
+    finally:
+        work.scatter()  # also where the user interrupts
 
 
 def _has_special_verbs(o: Any) -> bool:

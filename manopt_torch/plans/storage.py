@@ -41,8 +41,11 @@ class StoreOptionsAction(Action):
 
     def __call__(self, p: Any, o: Any, i: int) -> None:
         """Store the present values, unless that has been done in this iteration."""
+        self._store(_read(o, self.keys), i)
+
+    def _store(self, present: dict[str, Any], i: int) -> None:
         if not self.once or i <= 0 or i != self.last_stored:
-            self.values.update(_read(o, self.keys))
+            self.values.update(present)
             self.last_stored = i
 
     def look(self, reader: Any, p: Any, o: Any, i: int) -> dict[str, Any]:
@@ -57,8 +60,8 @@ class StoreOptionsAction(Action):
         former = self._seen.get(reader)
         if former is None:
             former = dict(self.values)
-        self(p, o, i)
-        self._seen[reader] = _read(o, self.keys)
+        present = self._seen[reader] = _read(o, self.keys)
+        self._store(present, i)
         return former
 
     def add_key(self, key: str) -> None:
@@ -68,10 +71,11 @@ class StoreOptionsAction(Action):
 
     def put(self, values: Mapping[str, Any]) -> None:
         """Set values from outside, for all readers."""
-        for key, value in values.items():
+        given = {_bare(key): detached(value) for key, value in values.items()}
+        for key in given:
             self.add_key(key)
-            self.values[_bare(key)] = detached(value)
-        self._seen.clear()
+        for held in (self.values, *self._seen.values()):
+            held.update(given)
 
     def __repr__(self) -> str:
         return f"StoreOptionsAction({self.keys}, once={self.once})"

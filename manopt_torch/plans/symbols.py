@@ -5,6 +5,7 @@ names a field of the options.
 """
 
 from collections.abc import Sequence
+from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -90,7 +91,7 @@ def parse_entries(entries: Any) -> Entries:
     """
     if isinstance(entries, str) or not isinstance(entries, Sequence):
         raise OptionsError(f"expected a list such as [':Iteration', ':Cost', 10], got {entries!r}")
-    numbers = [e for e in entries if isinstance(e, (int, float))]
+    numbers: list[Any] = [e for e in entries if isinstance(e, (int, float))]
     for number in numbers:
         if not isinstance(number, int) or isinstance(number, bool) or number < 1:
             raise OptionsError(f"a number in such a list means 'every k-th' and must be an int >= 1, got {number!r}")
@@ -110,20 +111,21 @@ def check_symbol(o: Any, symbol: str, known: Sequence[str] = KNOWN) -> None:
     Raises:
         UnknownSymbolError: the message lists what there is.
     """
-    fields = [name for name in vars(o) if not name.startswith("_")]
+    # what belongs to the run as a whole (lane, memory, hooks) is no use in a list
+    names = [f.name for f in fields(o) if f.metadata.get("per_problem", True)]
     if symbol in known:
         wanted = _FIELD_OF.get(symbol)
         if wanted is None or hasattr(o, wanted):
             return
-        raise UnknownSymbolError(f"{symbol} needs the field {wanted}, {type(o).__name__} has {', '.join(fields)}")
+        raise UnknownSymbolError(f"{symbol} needs the field {wanted}, {type(o).__name__} has {', '.join(names)}")
     if hasattr(o, field_of(symbol)):
         return
-    spelled = {name.lower(): name for name in [*(f":{name}" for name in fields), *known]}
-    close = get_close_matches(symbol.lower(), spelled, n=1)
+    spelled = {name.lower(): name for name in [*(f":{name}" for name in names), *known]}
+    close = get_close_matches(symbol.lower(), spelled, n=1, cutoff=0.75)
     hint = f" (did you mean {spelled[close[0]]}?)" if close else ""
     raise UnknownSymbolError(
         f"{symbol} is no symbol and no field of {type(o).__name__}{hint}. The symbols are {', '.join(known)}; the "
-        f"fields are {', '.join(fields)}"
+        f"fields are {', '.join(names)}"
     )
 
 

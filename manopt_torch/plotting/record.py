@@ -39,13 +39,13 @@ def record_to_frame(o: Any, symbol: str = S.Step) -> Any:
     except ImportError as error:
         raise ImportError("record_to_frame needs pandas: pip install manopt_torch[pandas]") from error
     shape, last = _run_of(o)
-    frame = None
+    frame: Any = None
     for column in columns_of(o, symbol):
         part = pd.DataFrame(_long(column, shape))
         frame = part if frame is None else frame.merge(part, how="outer", on=["iteration", "problem"])
     if frame is None:
         return pd.DataFrame(columns=["iteration", "problem"])
-    if last is not None:
+    if last is not None and symbol != S.Stop:
         frame = frame[frame["iteration"].to_numpy() <= last[frame["problem"].to_numpy()]]
     return frame.sort_values(["iteration", "problem"]).reset_index(drop=True)
 

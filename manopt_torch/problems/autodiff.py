@@ -4,7 +4,7 @@ Eager loops use `torch.autograd`, a third of the cost of `torch.func.grad` for a
 engine directly where torch exposes it (15 microseconds instead of 21) and `torch.autograd.grad` elsewhere.
 """
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -102,6 +102,6 @@ def _by_leaf(found: Any, x: Any) -> Any:
     return map_leaves(next_or_zero, x)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _one(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     return torch.ones((), dtype=dtype, device=device)

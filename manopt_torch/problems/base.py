@@ -1,7 +1,6 @@
 """What all problems share: the manifold, the cost, the data of a batch, and the count of evaluations."""
 
 import copy
-from abc import ABC
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NoReturn
@@ -29,7 +28,7 @@ class Counts:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-class Problem(ABC):
+class Problem:
     """What to minimise, and on which manifold. Solvers talk to problems through the methods below.
 
     Args:
@@ -131,13 +130,18 @@ class Problem(ABC):
 
     def check_cost(self, value: Any, batch: tuple[int, ...]) -> None:
         """Raise a ShapeError unless a cost value is a tensor with one number a problem."""
-        if not isinstance(value, torch.Tensor):
-            raise ShapeError(f"the cost must return a tensor of shape {batch}, got {type(value).__name__}")
-        if tuple(value.shape) != batch:
-            raise ShapeError(
-                f"the cost must return one number a problem, shape {batch}, got {tuple(value.shape)}: reduce over the "
-                "point's own axes only, e.g. .sum(-1), or pass vectorized=False for a cost written for one point"
-            )
+        check_cost(value, batch)
+
+
+def check_cost(value: Any, batch: tuple[int, ...]) -> None:
+    """Raise a ShapeError unless a cost value is a tensor with one number a problem."""
+    if not isinstance(value, torch.Tensor):
+        raise ShapeError(f"the cost must return a tensor of shape {batch}, got {type(value).__name__}")
+    if tuple(value.shape) != batch:
+        raise ShapeError(
+            f"the cost must return one number a problem, shape {batch}, got {tuple(value.shape)}: reduce over the "
+            "point's own axes only, e.g. .sum(-1), or pass vectorized=False for a cost written for one point"
+        )
 
 
 def map_over_batch(fn: Callable[..., Any], M: Manifold, lead: int = 0) -> Callable[..., Any]:

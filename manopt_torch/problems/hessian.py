@@ -86,15 +86,21 @@ class HessianProblem(SmoothProblem):
         # a Euclidean Hessian is converted with the help of the Euclidean gradient
         return self.euclidean_hessian is None or self.euclidean_gradient is None
 
-    def linearize(self, x: Any, context: Any) -> GradientGraph:
-        """Return the gradient at a trial point with its graph retained, ready for Hessian-vector products."""
+    def linearize(self, x: Any, context: Any = None) -> GradientGraph:
+        """Return the gradient at a trial point with its graph retained, ready for Hessian-vector products.
+
+        Args:
+            x: the point.
+            context: what `trial` returned for it; None evaluates the cost (again) where its graph is needed.
+        """
+        at = self._evaluated(x, context)
         if self.hessian is not None:
-            return GradientGraph(None, None, None, self.gradient_from(x, context))
+            return GradientGraph(None, None, None, self.gradient_from(x, at))
         self.counts.gradient += 1
         if self.euclidean_hessian is not None:
-            leaf, graph, g = None, None, self._euclidean_gradient(x, context)
+            leaf, graph, g = None, None, self._euclidean_gradient(x, at)
         else:
-            leaf, value = context
+            leaf, value = at
             with grad_mode(True):
                 graph = backward(value, leaf, create_graph=True)
             g = map_leaves(torch.Tensor.detach, graph)
@@ -119,7 +125,7 @@ class HessianProblem(SmoothProblem):
         versions = [leaf._version for leaf in leaves(x)]
         if self._last is None or self._last[0] is not x or self._last[1] != versions:
             self._last = None  # the former graph makes room for the new one
-            self._last = (x, versions, self.linearize(x, self._context(x)))
+            self._last = (x, versions, self.linearize(x))
         return self.hessian_from(x, self._last[2], u)
 
     def get_preconditioner(self, x: Any, u: Any) -> Any:
@@ -133,17 +139,17 @@ class HessianProblem(SmoothProblem):
         """Leave the graph of the last point behind in copies: it is another batch's, and cannot be pickled."""
         return {**self.__dict__, "_last": None}
 
-    def _context(self, x: Any) -> Any:
-        """Return what `linearize` needs from an evaluation of the cost, if anything."""
-        if not self.needs_graph:
-            return None
+    def _evaluated(self, x: Any, context: Any) -> Any:
+        """Return the context of a trial; evaluate the cost if there is none but its graph is needed."""
+        if context is not None or not self.needs_graph:
+            return context
         value, context = self.trial(x)
         self.check_cost(value, self.M.batch_shape(x))
         return context
 
     def _euclidean_product(self, at: GradientGraph, u: Any) -> Any:
         """Differentiate the retained gradient in direction `u`; a part that is constant contributes nothing."""
-        parts = [(part, v) for part, v in zip(leaves(at.graph), leaves(u), strict=True) if part.requires_grad]
-        if not parts:
+        pairs = [(part, v) for part, v in zip(leaves(at.graph), leaves(u), strict=True) if part.requires_grad]
+        if not pairs:
             return map_leaves(torch.zeros_like, at.leaf)
-        return products(*zip(*parts, strict=True), at.leaf)
+        return products(tuple(part for part, _ in pairs), tuple(v for _, v in pairs), at.leaf)

@@ -56,7 +56,7 @@ class ProximalProblem(Problem):
         self.proximal_maps = tuple(self._callable("proximal map", prox, vectorized, lead=1) for prox in maps)
         counts = tuple(number_of_proxes) if number_of_proxes is not None else (1,) * len(self.proximal_maps)
         if len(counts) != len(maps) or any(not isinstance(n, int) or n < 1 for n in counts):
-            raise OptionsError(f"ProximalProblem: number_of_proxes needs {len(maps)} ints >= 1, a map each; got {counts}")
+            raise OptionsError(f"ProximalProblem: number_of_proxes needs {len(maps)} ints >= 1, got {counts}")
         self.number_of_proxes = counts
 
     def get_proximal_map(self, lam: Any, x: Any, i: int) -> Any:

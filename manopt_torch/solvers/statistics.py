@@ -7,6 +7,7 @@ $$\operatorname{mean} = \arg\min_x \tfrac12 \sum_j w_j\, d(x, x_j)^2, \qquad
 References: [Karcher:1977]; [Afsari:2011]; [FletcherVenkatasubramanianJoshi:2009].
 """
 
+import math
 from typing import Any
 
 import torch
@@ -157,6 +158,7 @@ def variance(
     if n < 2:
         raise ShapeError(f"variance needs at least two points, got {n} on the axis before the point's own")
     c = mean(M, x, weights=weights) if center is None else center
+    _check_single(M, "center", c, w)
     return (w * M.squared_dist(_spread(c, w), x)).sum(-1) * (n / ((n - 1) * M.dim))
 
 
@@ -167,6 +169,7 @@ def _minimise(
     if start is None:
         axis = w.dim() - 1
         start = map_leaves(lambda leaf: leaf.select(axis, 0), x)
+    _check_single(M, "start", start, w)
     tolerance = _GRADIENT_ROUNDINGS * torch.finfo(first_leaf(x).dtype).eps
     options = GradientDescentOptions(
         start,
@@ -187,13 +190,23 @@ def _check_weights(M: Manifold, x: Any, weights: torch.Tensor | None) -> torch.T
     ref = first_leaf(x)
     if weights is None:
         return torch.full(axes, 1.0 / axes[-1], dtype=ref.dtype, device=ref.device)
-    if weights.shape[-1:] != axes[-1:] or weights.dim() > len(axes):
-        raise ShapeError(f"weights need shape {axes} or ({axes[-1]},), got {tuple(weights.shape)}")
-    w = weights.to(ref.dtype).expand(axes)
+    w = torch.as_tensor(weights, dtype=ref.dtype, device=ref.device)
+    if w.shape not in (axes, axes[-1:]):
+        raise ShapeError(f"weights need shape {axes} or ({axes[-1]},), got {tuple(w.shape)}")
+    w = w.expand(axes)
     total = w.sum(-1, keepdim=True)
-    if first_failures((w >= 0).all() & (total > 0).all()):
-        raise OptionsError("weights must be nonnegative, and at least one of each problem positive")
+    failures = first_failures((w >= 0).all(-1) & (total[..., 0] > 0) & (total[..., 0] < math.inf))
+    if failures:
+        where = "" if failures == [()] else f", which fails at batch indices {failures}"
+        raise OptionsError(f"weights must be nonnegative and finite, and one of each problem positive{where}")
     return w / total
+
+
+def _check_single(M: Manifold, name: str, point: Any, w: torch.Tensor) -> None:
+    """Raise unless there is one point for each problem."""
+    got, wanted = M.batch_shape(point), tuple(w.shape[:-1])
+    if got != wanted:
+        raise ShapeError(f"{name} needs one point for each problem, batch axes {wanted}, got {got}")
 
 
 def _packed(like: Any, tensors: tuple[torch.Tensor, ...]) -> Any:
@@ -211,4 +224,3 @@ def _weighted_sum(w: torch.Tensor, u: Any) -> Any:
     """Sum tangent vectors over the axis of the points."""
     axis = w.dim() - 1
     return map_leaves(lambda leaf: (expand_right(w, leaf.dim() - w.dim()) * leaf).sum(axis), u)
-

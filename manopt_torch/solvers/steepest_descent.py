@@ -23,7 +23,7 @@ from manopt_torch.stepsizes.armijo import ArmijoLinesearch
 from manopt_torch.stepsizes.base import Stepsize, take_step
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class GradientDescentOptions(Options):
     r"""Options of steepest descent.
 
@@ -57,8 +57,9 @@ class GradientDescentOptions(Options):
         """Fill in the defaults and check the ranges."""
         Options.__post_init__(self)
         self.stepsize = ArmijoLinesearch() if self.stepsize is None else self.stepsize
-        if not callable(self.stepsize):
-            raise OptionsError(f"GradientDescentOptions: stepsize must be a Stepsize, got {self.stepsize!r}")
+        if not callable(self.stepsize) or isinstance(self.stepsize, type):
+            got = repr(self.stepsize)
+            raise OptionsError(f"GradientDescentOptions: stepsize must be one such as ConstantStepsize(0.1), got {got}")
         if self.stop is None:
             self.stop = StopAfterIteration(200) | StopWhenGradientNormLess(1e-8)
 

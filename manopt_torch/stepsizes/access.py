@@ -15,7 +15,9 @@ def get_stepsize(p: Any, o: Any, i: int, eta: Any = None) -> Any:
         eta: a direction other than minus the gradient.
     """
     bare = get_options(o)
-    return bare.stepsize(p, bare, i) if eta is None else bare.stepsize(p, bare, i, eta)
+    step = bare.stepsize(p, bare, i) if eta is None else bare.stepsize(p, bare, i, eta)
+    bare.trial = None  # nobody takes the step; the trial of a line search holds a graph
+    return step
 
 
 def get_initial_stepsize(p: Any, o: Any) -> Any:

@@ -10,6 +10,7 @@ from manopt_torch.functional.masked import lane_for
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.plans.options import check_count, check_range, lane_of, memory_of
+from manopt_torch.problems.base import check_cost
 from manopt_torch.stepsizes.base import Linesearch, probe
 
 # how often (in iterations) accepted steps are compared with the smallest that still moves the point
@@ -89,18 +90,19 @@ class ArmijoLinesearch(Linesearch):
         """Return the initial step size."""
         return lane_of(p, o).full(float(self.initial_stepsize))
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Search as `(p, o, i[, eta])` in a run, or as `(M, x, F, gradient[, eta])` without one."""
-        return self._search_alone(*args) if isinstance(args[0], Manifold) else self._search_in_run(*args)
+        alone = args and isinstance(args[0], Manifold)
+        return self._search_alone(*args, **kwargs) if alone else self._search_in_run(*args, **kwargs)
 
     def _search_in_run(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
         lane, memory = lane_of(p, o), memory_of(self, p, o)
-        if o.cost is None or o.gradient is None:  # called by hand before the run was initialised
-            o.cost, o.gradient = p.get_cost_and_gradient(o.x)
+        cost, gradient = o.cost, o.gradient
+        if cost is None or gradient is None:  # called by hand before the run was initialised
+            cost, gradient = p.get_cost_and_gradient(o.x)
+            eta = lane.scale(-1.0, gradient) if eta is None else eta
         active = lane.full(True) if o.active is None else o.active
-        found = self._search(
-            p.M, lane, o.x, o.cost, o.gradient, eta, memory["last"], active, lambda s: probe(p, o, s, eta)
-        )
+        found = self._search(p.M, lane, o.x, cost, gradient, eta, memory["last"], active, lambda s: probe(p, o, s, eta))
         memory["last"], o.trial = found.step, found.trial
         if o.stagnated is not None:
             o.stagnated = o.stagnated | found.failed
@@ -110,14 +112,15 @@ class ArmijoLinesearch(Linesearch):
         return found.step
 
     def _search_alone(self, M: Manifold, x: Any, F: Any, gradient: Any, eta: Any = None) -> Any:
-        lane = lane_for(M, x)
+        lane, cost = lane_for(M, x), F(x)
+        check_cost(cost, lane.shape)
 
         def evaluate(s: Any) -> Trial:
             y = M.retract(x, gradient if eta is None else eta, -s if eta is None else s, self.retraction_method)
             return Trial(y, F(y), None)
 
         first = lane.full(float(self.initial_stepsize))
-        return self._search(M, lane, x, F(x), gradient, eta, first, lane.full(True), evaluate).step
+        return self._search(M, lane, x, cost, gradient, eta, first, lane.full(True), evaluate).step
 
     def _search(
         self, M: Any, lane: Any, x: Any, cost: Any, gradient: Any, eta: Any, step: Any, active: Any, evaluate: Any

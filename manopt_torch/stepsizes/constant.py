@@ -1,10 +1,12 @@
 """A step size that never changes."""
 
+import math
 from typing import Any
 
 import torch
 
-from manopt_torch.errors import OptionsError
+from manopt_torch._host import first_failures
+from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.plans.options import lane_of, memory_of
 from manopt_torch.stepsizes.base import Stepsize
 
@@ -18,7 +20,8 @@ class ConstantStepsize(Stepsize):
         length: the step size, a number or one for each problem, shape `(*batch,)`.
 
     Raises:
-        OptionsError: if the length is no positive number.
+        OptionsError: if the length is no positive number; a tensor is judged when a run starts.
+        ShapeError: if it is a tensor that does not fit to the batch of the run.
 
     Examples:
         >>> ConstantStepsize(0.5).length
@@ -26,13 +29,23 @@ class ConstantStepsize(Stepsize):
     """
 
     def __init__(self, length: float | torch.Tensor = 1.0) -> None:
-        if not isinstance(length, torch.Tensor) and not (isinstance(length, (int, float)) and length > 0):
+        if not isinstance(length, torch.Tensor) and not (isinstance(length, (int, float)) and 0 < length < math.inf):
             raise OptionsError(f"ConstantStepsize: length must be a positive number, got {length!r}")
         self.length = length
 
     def init(self, p: Any, o: Any) -> Any:
         """Lay the length out over the batch once."""
-        return {"length": lane_of(p, o).full(self.length if isinstance(self.length, torch.Tensor) else float(self.length))}
+        lane, length = lane_of(p, o), self.length
+        if not isinstance(length, torch.Tensor):
+            return {"length": lane.full(float(length))}
+        if length.dim() and tuple(length.shape) != lane.shape:
+            raise ShapeError(
+                f"ConstantStepsize: length has shape {tuple(length.shape)}, the run has batch axes {lane.shape}: pass "
+                "a number, or one for each problem"
+            )
+        if first_failures((length > 0) & (length < math.inf)):
+            raise OptionsError(f"ConstantStepsize: length must be positive for every problem, got {length}")
+        return {"length": lane.full(lane.scalar(length))}
 
     def __call__(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
         """Return the length."""

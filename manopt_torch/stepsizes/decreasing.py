@@ -1,5 +1,6 @@
 """A step size that shrinks with the iterations."""
 
+import math
 from typing import Any
 
 from manopt_torch.errors import OptionsError
@@ -31,10 +32,10 @@ class DecreasingStepsize(Stepsize):
         self, length: float = 1.0, factor: float = 1.0, subtrahend: float = 0.0, exponent: float = 1.0
     ) -> None:
         for name, value in (("length", length), ("factor", factor)):
-            if not (isinstance(value, (int, float)) and value > 0):
+            if not (isinstance(value, (int, float)) and 0 < value < math.inf):
                 raise OptionsError(f"DecreasingStepsize: {name} must be a positive number, got {value!r}")
         for name, value in (("subtrahend", subtrahend), ("exponent", exponent)):
-            if not isinstance(value, (int, float)):
+            if not (isinstance(value, (int, float)) and math.isfinite(value)):
                 raise OptionsError(f"DecreasingStepsize: {name} must be a number, got {value!r}")
         self.length, self.factor, self.subtrahend, self.exponent = length, factor, subtrahend, exponent
 

@@ -8,7 +8,8 @@ import torch
 from manopt_torch import _host
 from manopt_torch.errors import ManoptError
 from manopt_torch.manifolds import Manifold
-from manopt_torch.testing.manifold_laws import LAWS, Finding, draw, slope_laws
+from manopt_torch.testing.manifold_laws import LAWS, Finding, slope_laws
+from manopt_torch.testing.manifold_sample import draw
 
 # Slopes are fitted to steps that are not infinitely short.
 _SLOPE_MARGIN = 0.1

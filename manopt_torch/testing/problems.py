@@ -4,110 +4,21 @@ Each entry makes a batch of any shape, every problem with data of its own, and s
 eigenvalues what the minimum is.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
-
 import torch
 
-from manopt_torch.manifolds import Circle, Euclidean, Manifold, Power, Product, Sphere
+from manopt_torch.manifolds import Circle, Euclidean, Power, Product, Sphere, SymmetricPositiveDefinite
 from manopt_torch.manifolds.circle import wrap_angle
-from manopt_torch.manifolds.points import map_leaves
-from manopt_torch.problems import GradientProblem
-
-# what the smooth problems of the table provide; autograd makes the derivatives
-SMOOTH = frozenset({"cost", "gradient", "hessian"})
-# ... and of these the ones with a condition number of at most about five
-MILD = SMOOTH | {"mild"}
+from manopt_torch.testing.problem_case import SMOOTH, ProblemCase
 
 
-class Posed(NamedTuple):
-    """A problem with its start and its known answer."""
-
-    problem: Any
-    x: Any  # shape: (*batch, *point_shape)
-    minimum: torch.Tensor  # shape: (*batch,), in float64
-    minimiser: Any  # shape: (*batch, *point_shape), in float64; None where there are several
-
-
-@dataclass(frozen=True)
-class ProblemCase:
-    """A family of problems with known minimum.
-
-    Args:
-        name: what it is called in reports of tests.
-        manifold: where it lives.
-        cost: `cost(x, *data)`.
-        draw: `draw(batch, generator)` returns the data of a batch, in float64.
-        minimum: `minimum(*data)`, the least cost of each problem.
-        minimiser: `minimiser(*data)`, the point where it is attained; None where there are several.
-        start: `start(batch, generator, *data)`; None draws a random point.
-        stepsize: a constant step size with which steepest descent converges fast; only for mild problems.
-        elementwise: whether cost and manifold consist of elementwise operations and reductions only. Then a problem
-            solved alone gives the same bits as in a batch.
-        vectorized: False if the cost is written for one point.
-        provides: what solvers may use: "cost", "gradient", "hessian", and "mild" for a small condition number.
-    """
-
-    name: str
-    manifold: Manifold
-    cost: Callable[..., torch.Tensor]
-    draw: Callable[..., tuple[torch.Tensor, ...]]
-    minimum: Callable[..., torch.Tensor]
-    minimiser: Callable[..., Any] | None = None
-    start: Callable[..., Any] | None = None
-    stepsize: float = 1.0
-    elementwise: bool = True
-    vectorized: bool = True
-    provides: frozenset[str] = MILD
-
-    def pose(
-        self,
-        *batch: int,
-        dtype: torch.dtype = torch.float64,
-        device: torch.device | str = "cpu",
-        generator: torch.Generator | None = None,
-        kind: Callable[..., Any] = GradientProblem,
-    ) -> Posed:
-        """Make a batch of these problems.
-
-        Args:
-            *batch: batch axes; none for a lone problem.
-            dtype: of start and data; the answers are in float64.
-            device: of start and data; numbers are drawn on the CPU, so that they are the same everywhere.
-            generator: where the numbers come from; None is a new one with seed 0.
-            kind: the problem class, called as `kind(M, cost, data=..., vectorized=...)`.
-
-        Returns:
-            Problem, start, minimum and minimiser.
-        """
-        generator = torch.Generator().manual_seed(0) if generator is None else generator
-        data = self.draw(batch, generator)
-        if self.start is None:
-            x = self.manifold.random_point(*batch, generator=generator, dtype=torch.float64)
-        else:
-            x = self.start(batch, generator, *data)
-        problem = kind(
-            self.manifold,
-            self.cost,
-            data=tuple(d.to(device, dtype) for d in data),
-            vectorized=self.vectorized,
-        )
-        best = None if self.minimiser is None else self.minimiser(*data)
-        return Posed(problem, map_leaves(lambda leaf: leaf.to(device, dtype), x), self.minimum(*data), best)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def problem_case(name: str) -> ProblemCase:
+def problem_named(name: str) -> ProblemCase:
     """Return the entry of the table with this name.
 
     Raises:
         KeyError: if there is none; the message lists the names.
 
     Examples:
-        >>> p, x, minimum, minimiser = problem_case("quadratic").pose(2)
+        >>> p, x, minimum, minimiser = problem_named("quadratic").pose(2)
         >>> x.shape, minimum.tolist(), bool(torch.equal(p.cost(minimiser, *p.data), minimum))
         (torch.Size([2, 3]), [0.0, 0.0], True)
     """
@@ -210,7 +121,7 @@ def _draw_angles(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor
 
 
 def _angle_cost(x: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-    return 0.5 * Circle().squared_dist(x[..., None], angles).mean(-1)
+    return 0.15 * Circle().squared_dist(x[..., None], angles).sum(-1)
 
 
 def _angle_mean(angles: torch.Tensor) -> torch.Tensor:
@@ -220,7 +131,7 @@ def _angle_mean(angles: torch.Tensor) -> torch.Tensor:
 
 def _angle_minimum(angles: torch.Tensor) -> torch.Tensor:
     unrolled = wrap_angle(angles - angles[..., :1])
-    return 0.5 * unrolled.var(-1, correction=0)
+    return 0.15 * (unrolled - unrolled.mean(-1, keepdim=True)).square().sum(-1)
 
 
 def _draw_pair(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
@@ -237,6 +148,33 @@ def _draw_directions(batch: tuple, generator: torch.Generator) -> tuple[torch.Te
 
 def _power_cost(x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
     return (c * x).sum((-2, -1))
+
+
+# ---- positive definite matrices -------------------------------------------------------------------------------------
+
+
+def _draw_matrices(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+    """Draw two positive definite matrices with eigenvalues between 1/2 and 2 or so."""
+    half = 0.3 * _normal(*batch, 2, 2, 2, generator=generator)
+    a, b = torch.linalg.matrix_exp(half + half.mT).unbind(-3)
+    return a, b
+
+
+def _matrix_mean_cost(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    M = SymmetricPositiveDefinite(2)
+    return 0.5 * (M.squared_dist(x, a) + M.squared_dist(x, b))
+
+
+def _matrix_mean_minimum(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return a quarter of the squared distance, that is of the squared logarithms of the eigenvalues of a^-1 b."""
+    return 0.25 * torch.linalg.eigvals(torch.linalg.solve(a, b)).real.log().square().sum(-1)
+
+
+def _geometric_mean(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    r"""Return $a^{1/2} (a^{-1/2} b a^{-1/2})^{1/2} a^{1/2}$, which for 2 x 2 matrices is a multiple of a scaled sum."""
+    ra, rb = (torch.linalg.det(m).sqrt()[..., None, None] for m in (a, b))
+    total = a / ra + b / rb
+    return (ra * rb).sqrt() * total / torch.linalg.det(total).sqrt()[..., None, None]
 
 
 PROBLEMS: tuple[ProblemCase, ...] = (
@@ -279,9 +217,7 @@ PROBLEMS: tuple[ProblemCase, ...] = (
         _opposite,
         stepsize=0.6,
     ),
-    ProblemCase(
-        "rayleigh, sums", Sphere(4), _rayleigh_sum, _draw_symmetric, _least_eigenvalue, stepsize=0.27
-    ),
+    ProblemCase("rayleigh, sums", Sphere(4), _rayleigh_sum, _draw_symmetric, _least_eigenvalue, stepsize=0.27),
     ProblemCase(
         "rayleigh, bmm",
         Sphere(4),
@@ -309,7 +245,7 @@ PROBLEMS: tuple[ProblemCase, ...] = (
         _angle_minimum,
         _angle_mean,
         lambda batch, generator, angles: wrap_angle(angles[..., 0] + 0.5),
-        stepsize=0.8,
+        stepsize=0.55,
     ),
     ProblemCase(
         "product",
@@ -328,5 +264,16 @@ PROBLEMS: tuple[ProblemCase, ...] = (
         lambda c: -c.norm(dim=-1).sum(-1),
         _opposite,
         stepsize=0.6,
+    ),
+    ProblemCase(
+        "mean of two matrices",
+        SymmetricPositiveDefinite(2),
+        _matrix_mean_cost,
+        _draw_matrices,
+        _matrix_mean_minimum,
+        _geometric_mean,
+        lambda batch, generator, a, b: a,
+        stepsize=0.4,
+        elementwise=False,
     ),
 )

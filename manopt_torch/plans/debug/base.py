@@ -35,6 +35,8 @@ class DebugAction(Action):
 class Line:
     """Text on its way out: pieces with the same destination are joined, so that each gets one string a call."""
 
+    __slots__ = ("_awaited", "_pieces", "_told")
+
     def __init__(self) -> None:
         self._pieces: list[tuple[Sink, str]] = []
         self._told = self._awaited = False
@@ -48,7 +50,7 @@ class Line:
 
     def flush(self, complete: bool = True) -> None:
         """Print what has been gathered; a complete line that holds dividers where values should be is dropped."""
-        if self._told or not (self._awaited and complete):
+        if self._pieces and (self._told or not (self._awaited and complete)):
             for sink, pieces in groupby(self._pieces, key=itemgetter(0)):
                 emit(sink, "".join(text for _, text in pieces))
         self._pieces = []
@@ -79,6 +81,7 @@ class TextAction(LineAction):
 
     print: Sink
     is_divider = False
+    remembers = True  # whether a call that prints nothing still has something to update
 
     @abstractmethod
     def text(self, p: Any, o: Any, i: int) -> str:
@@ -100,7 +103,8 @@ def emit(sink: Sink, text: str) -> None:
 def write_to(line: Line, action: Any, p: Any, o: Any, i: int) -> None:
     """Let an action write into a line; one that prints by itself is called in its turn."""
     if isinstance(action, LineAction):
-        action.write(line, p, o, i)
+        if i != UPDATE or getattr(action, "remembers", True):
+            action.write(line, p, o, i)
     else:
         line.flush(complete=False)
         action(p, o, i)

@@ -41,6 +41,8 @@ class DebugEntry(TextAction):
     index: int | tuple[int, ...] | None = None
     print: Sink = None
 
+    remembers = False
+
     def __post_init__(self) -> None:
         """Strip the colon, check the format."""
         self.field = field_of(self.field)

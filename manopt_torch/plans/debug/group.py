@@ -27,6 +27,7 @@ class DebugDivider(TextAction):
     print: Sink = None
 
     is_divider = True
+    remembers = False
 
     def text(self, p: Any, o: Any, i: int) -> str:
         """Return the string."""
@@ -49,6 +50,11 @@ class DebugGroup(LineAction):
         self.print = print
         for member in self.group:
             check_callable(member)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a call that prints nothing still has something to update in a member."""
+        return any(getattr(member, "remembers", True) for member in self.group)
 
     def write(self, line: Line, p: Any, o: Any, i: int) -> None:
         """Let the members write, or only update what they keep once no problem is active."""
@@ -84,6 +90,11 @@ class DebugEvery(LineAction):
         self.every = every
         self.always_update = always_update
         self.print = print
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a call that prints nothing still has something to update in the action."""
+        return getattr(self.action, "remembers", True)
 
     def write(self, line: Line, p: Any, o: Any, i: int) -> None:
         """Let the action write, update, or neither. The call at the stop is always passed on."""

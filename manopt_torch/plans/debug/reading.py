@@ -138,10 +138,9 @@ def fraction(
 
 def over(o: Any, i: int) -> bool:
     """Tell whether no problem took part in step `i`, as happens where the host asks for the stop only now and then."""
-    active = getattr(o, "active", None)
-    if i <= 0 or not isinstance(active, torch.Tensor) or o.check_every == 1:
+    if i <= 0 or o is None or o.check_every == 1 or not isinstance(o.active, torch.Tensor):
         return False
-    return count(active) == 0
+    return count(o.active) == 0
 
 
 def check_format(owner: Any, *samples: Any) -> None:

@@ -42,6 +42,7 @@ class DebugValue(TextAction):
     index: int | tuple[int, ...] | None = None
     print: Sink = None
 
+    remembers = False
     prefixes: ClassVar[tuple[str, str]]  # default and long
     first: ClassVar[int] = 0  # the least index that prints
 
@@ -119,6 +120,8 @@ class DebugIteration(TextAction):
     prefix: str = "# "
     format: str | None = None
     print: Sink = None
+
+    remembers = False
 
     def __post_init__(self) -> None:
         """Check the format."""

@@ -69,7 +69,7 @@ def get_record(o: Any, symbol: str = S.Step, problem: int | tuple[int, ...] | No
         raise OptionsError("problem= needs the options of the run: get_record(o, problem=...)")
     bare = get_options(o)
     at = index_of(bare, problem)
-    last = last_iteration(bare, at)
+    last = None if symbol == S.Stop else last_iteration(bare, at)
     rows = zip(iterations_of(action), action.recorded_values, strict=True)
     return [pick(bare, row, at) for i, row in rows if last is None or i <= last]
 

@@ -18,7 +18,7 @@ from manopt_torch.plans.record.value import (
     RecordStepsize,
     RecordTime,
 )
-from manopt_torch.plans.symbols import S, check_symbol, field_of, is_symbol, parse_entries
+from manopt_torch.plans.symbols import KNOWN, S, check_symbol, field_of, is_symbol, parse_entries
 
 _ACTIONS: dict[str, Any] = {
     S.Change: RecordChange,
@@ -31,6 +31,7 @@ _ACTIONS: dict[str, Any] = {
     S.Stop: RecordStoppingReason,
     S.Time: RecordTime,
 }
+_SYMBOLS = tuple(symbol for symbol in KNOWN if symbol != S.Progress)
 
 
 def RecordActionFactory(o: Any, s: Any) -> RecordAction:  # noqa: N802  (named as in Manopt)
@@ -50,7 +51,7 @@ def RecordActionFactory(o: Any, s: Any) -> RecordAction:  # noqa: N802  (named a
     bare = get_options(o)
     if not is_symbol(s):
         raise UnknownSymbolError(f"a record list takes symbols such as ':Cost' and record actions, got {s!r}")
-    check_symbol(bare, s, (*_ACTIONS, S.Iterate))
+    check_symbol(bare, s, _SYMBOLS)
     if s == S.Iterate:
         return RecordIterate(bare.x)
     return _ACTIONS[s]() if s in _ACTIONS else RecordEntry(s, getattr(bare, field_of(s)))

@@ -52,6 +52,7 @@ class StopAfter(StoppingCriterion):
     """
 
     is_budget = True
+    memory_is_saved = False  # a run that is taken up gets the whole time again
 
     def __init__(self, duration: float | timedelta) -> None:
         self.seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration

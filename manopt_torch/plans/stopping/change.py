@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from manopt_torch.errors import OptionsError
 from manopt_torch.plans.options import check_range, lane_of
 from manopt_torch.plans.stopping.base import StoppingCriterion
 
@@ -23,17 +24,17 @@ class StopWhenChangeLess(StoppingCriterion):
         check_range(self, "eps", 0.0, float("inf"), open_low=False)
 
     def init(self, p: Any, o: Any) -> Any:
-        """Remember the current iterate."""
-        return {"x": o.x}
+        """Remember the current iterate; there is no change yet."""
+        return {"x": o.x, "change": lane_of(p, o).full(float("inf")), "seen": None}
 
     def __call__(self, p: Any, o: Any, i: int) -> Any:
-        """Compare the distance from the former iterate with the bound."""
-        lane, memory = lane_of(p, o), self.remembered(p, o, i)
-        if i <= 0:
-            return False
-        change = lane.scalar(p.M.dist(o.x, memory["x"]))
-        memory["x"] = o.x
-        return change < self.eps
+        """Compare the distance from the former iterate with the bound; asked again at the same `i`, say the same."""
+        memory = self.remembered(p, o, i)
+        if memory["seen"] is not None and i > 0 and i != memory["seen"]:
+            memory["change"] = lane_of(p, o).scalar(p.M.dist(o.x, memory["x"]))
+            memory["x"] = o.x
+        memory["seen"] = i
+        return memory["change"] < self.eps
 
     def reason(self, o: Any, i: int) -> str:
         """Name the bound."""
@@ -50,7 +51,7 @@ class StopWhenStepsizeLess(StoppingCriterion):
         eps: the bound.
 
     Raises:
-        OptionsError: if `eps` is negative.
+        OptionsError: if `eps` is negative; at the start of a run, if its options have no step size.
     """
 
     def __init__(self, eps: float) -> None:
@@ -59,6 +60,8 @@ class StopWhenStepsizeLess(StoppingCriterion):
 
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Compare the last step size with the bound."""
+        if i <= 0 and not hasattr(o, "last_stepsize"):
+            raise OptionsError(f"StopWhenStepsizeLess needs the field last_stepsize, {type(o).__name__} has none")
         if i <= 0 or o.last_stepsize is None:
             return False
         return lane_of(p, o).scalar(o.last_stepsize) < self.eps

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import torch
+
 from manopt_torch.errors import OptionsError
 from manopt_torch.plans.options import check_count, lane_of
 from manopt_torch.plans.stopping.base import StoppingCriterion
@@ -79,10 +81,13 @@ class StopWhenRepeated(StoppingCriterion):
     Args:
         criterion: what has to hold.
         n: how many times in a row.
+
+    Raises:
+        OptionsError: if `criterion` is no stopping criterion, or `n` is not an int of at least 1.
     """
 
     def __init__(self, criterion: StoppingCriterion, n: int) -> None:
-        self.criterion = criterion
+        (self.criterion,) = _checked(StopWhenRepeated, (criterion,))
         self.n = n
         check_count(self, "n", 1)
         self.is_budget = criterion.is_budget
@@ -96,8 +101,7 @@ class StopWhenRepeated(StoppingCriterion):
         """Count the answers of the criterion."""
         memory, lane = self.remembered(p, o, i), o.lane
         hit = self.criterion(p, o, i)
-        if not lane.lone and isinstance(hit, bool):
-            hit = lane.full(hit)
+        hit = hit if isinstance(hit, torch.Tensor) else lane.full(bool(hit))
         memory["count"] = lane.where(lane.scalar(hit) if lane.lone else hit, memory["count"] + 1.0, lane.full(0.0))
         return memory["count"] >= self.n
 
@@ -113,10 +117,15 @@ def _flattened(kind: type, criteria: tuple[Any, ...]) -> tuple[StoppingCriterion
     """Replace members of the same kind by their own members."""
     if not criteria:
         raise OptionsError(f"{kind.__name__} needs at least one criterion")
+    checked = _checked(kind, criteria)
+    return tuple(part for c in checked for part in (c.criteria if isinstance(c, kind) else (c,)))  # pyright: ignore
+
+
+def _checked(kind: type, criteria: tuple[Any, ...]) -> tuple[StoppingCriterion, ...]:
     for criterion in criteria:
         if not isinstance(criterion, StoppingCriterion):
             raise OptionsError(f"{kind.__name__} takes stopping criteria, got {criterion!r}")
-    return tuple(part for c in criteria for part in (c.criteria if isinstance(c, kind) else (c,)))  # pyright: ignore
+    return criteria
 
 
 def _or(a: Any, b: Any) -> Any:

@@ -1,0 +1,188 @@
+r"""Check a gradient against the cost it belongs to."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from manopt_torch.errors import ManoptError, OptionsError
+from manopt_torch.manifolds.points import first_leaf
+from manopt_torch.problems import get_cost, get_gradient
+from manopt_torch.testing.slopes import Order, describe, find_order, sample_step_sizes
+
+_ORDER, _TOLERANCE = 2, 0.1
+# how many roundings (as the manifold counts them) a gradient may be off the tangent space: conversions cancel digits
+_TANGENT_ROUNDINGS = 100.0
+
+
+@dataclass(frozen=True, eq=False)
+class GradientReport:
+    """The outcome of `check_gradient`; it is true if the check passed, and prints as a table.
+
+    Args:
+        step_sizes: the step sizes $t$, shape `(points,)`.
+        errors: $|f(x_t) - f(x) - t g|$ for each of them, shape `(points, *batch)`.
+        slope: the order of the errors, shape `(*batch,)`; NaN where they are all at rounding level.
+        window: the step sizes between which it was found, shape `(2, *batch)`.
+        exact: whether no error exceeds rounding: the cost is linear there, and the gradient right.
+        off_tangent: how far the gradient is off the tangent space, relative to its length, shape `(*batch,)`.
+        passed_each: whether the check passed, shape `(*batch,)`.
+        failures: what failed, empty if nothing did.
+    """
+
+    step_sizes: torch.Tensor
+    errors: torch.Tensor
+    slope: torch.Tensor
+    window: torch.Tensor
+    exact: torch.Tensor
+    off_tangent: torch.Tensor
+    passed_each: torch.Tensor
+    failures: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the check passed for every problem."""
+        return not self.failures
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __str__(self) -> str:
+        order = Order(self.slope, self.window, self.exact, self.passed_each)
+        rows = describe(order, _ORDER, _TOLERANCE)
+        rows.append(("tangent", f"off by {self.off_tangent.max():.1e}"))
+        return table("check_gradient", self.passed, rows, self.failures)
+
+
+def check_gradient(
+    p: Any,
+    x: Any = None,
+    u: Any = None,
+    *,
+    points: int = 101,
+    generator: torch.Generator | None = None,
+    raise_on_failure: bool = False,
+) -> GradientReport:
+    r"""Check that the gradient of a problem is the gradient of its cost.
+
+    The error of the first-order model along a geodesic (or the default retraction),
+    $E(t) = |f(\exp_x(tu)) - f(x) - t \langle \operatorname{grad} f(x), u\rangle_x|$, must fall like $t^2$; with a wrong
+    gradient it falls like $t$. Passes if the slope of $\log E$ over $\log t$ is 2 (or more) on a window of step sizes
+    that reaches down to rounding, or if no error exceeds rounding: the cost is linear there. Also checks that the
+    gradient is a tangent vector. Use it once for each gradient written by hand, before the first solve.
+
+    Args:
+        p: a problem with a gradient.
+        x: where, shape `(*batch, *point_shape)`; None is a random point. Problems with `data=` need it.
+        u: the direction, a tangent vector at `x`; None is a random one.
+        points: number of step sizes between 1e-8 and 1.
+        generator: where random numbers come from.
+        raise_on_failure: whether to raise instead of returning a failed check.
+
+    Returns:
+        The outcome, which is true if the check passed for every problem of the batch.
+
+    Raises:
+        ManoptError: if the check fails and `raise_on_failure`; the message is the printed outcome.
+        MissingDerivativeError: if the problem has no gradient.
+        NotOnManifoldError: if `x` is off the manifold or `u` is not tangent.
+        OptionsError: if `x` is not of float64, or missing although the problem has data, or if `points` is too small.
+
+    References:
+        [Boumal:2023], section 4.8.
+
+    Examples:
+        >>> import torch
+        >>> from manopt_torch.manifolds import Sphere
+        >>> from manopt_torch.problems import GradientProblem
+        >>> a = torch.diag(torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64))
+        >>> f = lambda x: (x * (x @ a)).sum(-1)
+        >>> g = torch.Generator().manual_seed(1)
+        >>> check_gradient(GradientProblem(Sphere(3), f), generator=g).passed
+        True
+        >>> forgot_to_project = GradientProblem(Sphere(3), f, lambda x: 2 * x @ a)
+        >>> print(check_gradient(forgot_to_project, generator=g).failures[0])
+        the gradient is not tangent
+    """
+    x, u = start_and_direction(p, x, u, points, generator)
+    with torch.no_grad():
+        g = get_gradient(p, x)
+        t, errors, order = _model_errors(p, x, u, g, points)
+        off = off_tangent(p.M, x, g)
+    tangent = off <= _TANGENT_ROUNDINGS * p.M.tolerance(torch.float64)
+    findings = (("the gradient is not tangent", tangent), ("the gradient is not that of the cost", order.as_wanted))
+    passed, failures = sum_up(findings)
+    report = GradientReport(t, errors, order.slope, order.window, order.exact, off, passed, failures)
+    if raise_on_failure and not report:
+        raise ManoptError(str(report))
+    return report
+
+
+def _model_errors(p: Any, x: Any, u: Any, g: Any, points: int) -> tuple[torch.Tensor, torch.Tensor, Order]:
+    move = p.M.exp if p.M.has_exp else p.M.retract
+    t = sample_step_sizes(points)
+    f0, first = get_cost(p, x).cpu(), p.M.inner(x, g, u).cpu()
+    values = torch.stack([get_cost(p, move(x, u, s)) for s in t.tolist()]).cpu()
+    errors = (values - (f0 + expand(t, f0) * first)).abs()
+    scale = values.abs() + f0.abs() + first.abs()
+    return t, errors, find_order(t, errors, scale, _ORDER, _TOLERANCE)
+
+
+# ---- shared with check_hessian --------------------------------------------------------------------------------------
+
+
+def start_and_direction(p: Any, x: Any, u: Any, points: int, generator: torch.Generator | None) -> tuple[Any, Any]:
+    """Fill in a random point and direction, or check those given."""
+    if not isinstance(points, int) or points < 20:
+        raise OptionsError(f"points must be an int of at least 20, so that slopes mean something, got {points!r}")
+    if x is None:
+        if p.data:
+            raise OptionsError("the problem has data, whose batch axes the point must have as well: pass x")
+        x = p.M.random_point(generator=generator, dtype=torch.float64)
+    else:
+        p.M.check_point(x)
+        if first_leaf(x).dtype != torch.float64:
+            raise OptionsError(
+                f"derivatives are checked in float64, since {first_leaf(x).dtype} leaves too few digits to see an "
+                "order in: pass x.double() and data of that dtype"
+            )
+        p.check_data(p.M.batch_shape(x))
+    if u is None:
+        u = p.M.random_tangent(x, generator=generator)
+    else:
+        p.M.check_tangent(x, u)
+    return x, u
+
+
+def expand(
+    t: torch.Tensor,  # shape: (points,)
+    like: torch.Tensor,  # shape: (*batch,)
+) -> torch.Tensor:
+    """View step sizes as `(points, 1, ..., 1)`, to go with a batch."""
+    return t.reshape(-1, *(1,) * like.dim())
+
+
+def off_tangent(M: Any, x: Any, v: Any) -> torch.Tensor:
+    """Return how far a vector is off the tangent space, relative to its length where that exceeds one."""
+    return (M.off_tangent(x, v) / M.norm(x, v).clamp(min=1.0)).cpu()
+
+
+def sum_up(findings: tuple[tuple[str, torch.Tensor], ...]) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """Return for which problems everything was right, and sentences on what was not."""
+    failures = tuple(text + _where(ok) for text, ok in findings if not ok.all())
+    return torch.stack([ok for _, ok in findings]).all(0), failures
+
+
+def _where(ok: torch.Tensor) -> str:
+    """Say at which indices of a batch something failed."""
+    if not ok.dim():
+        return ""
+    bad = [tuple(row) for row in torch.nonzero(~ok).tolist()]
+    return f" at batch indices {bad[:5]}" + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
+
+
+def table(name: str, passed: bool, rows: list[tuple[str, str]], failures: tuple[str, ...]) -> str:
+    """Return the outcome of a check as lines of text."""
+    lines = [f"{name}: {'passed' if passed else 'FAILED'}"]
+    lines += [f"  {key:<9} {text}" for key, text in rows]
+    return "\n".join(lines + [f"  failed    {reason}" for reason in failures])

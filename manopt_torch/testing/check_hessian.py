@@ -1,0 +1,171 @@
+r"""Check a Hessian against the cost and the gradient it belongs to."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from manopt_torch.errors import ManoptError, OptionsError
+from manopt_torch.manifolds.points import map_leaves
+from manopt_torch.problems import get_cost, get_gradient, get_hessian
+from manopt_torch.testing.check_gradient import expand, off_tangent, start_and_direction, sum_up, table
+from manopt_torch.testing.slopes import Order, describe, find_order, sample_step_sizes
+
+_ORDER, _TOLERANCE = 3, 0.1
+# factors of the linear combination that linearity is tried on: no round numbers
+_ALPHA, _BETA = 0.7, -1.3
+
+
+@dataclass(frozen=True, eq=False)
+class HessianReport:
+    r"""The outcome of `check_hessian`; it is true if the check passed, and prints as a table.
+
+    Args:
+        step_sizes: the step sizes $t$, shape `(points,)`.
+        errors: errors of the second-order model, shape `(points, *batch)`.
+        slope: their order, shape `(*batch,)`; NaN where they are all at rounding level.
+        window: the step sizes between which it was found, shape `(2, *batch)`.
+        exact: whether no error exceeds rounding: the cost is quadratic there, and the Hessian right.
+        nonlinear: relative difference of $H[au + bv]$ and $aH[u] + bH[v]$, shape `(*batch,)`.
+        asymmetric: relative difference of $\langle H[u], v\rangle$ and $\langle u, H[v]\rangle$, shape `(*batch,)`.
+        off_tangent: how far $H[u]$ is off the tangent space, relative to its length, shape `(*batch,)`.
+        passed_each: whether the check passed, shape `(*batch,)`.
+        failures: what failed, empty if nothing did.
+    """
+
+    step_sizes: torch.Tensor
+    errors: torch.Tensor
+    slope: torch.Tensor
+    window: torch.Tensor
+    exact: torch.Tensor
+    nonlinear: torch.Tensor
+    asymmetric: torch.Tensor
+    off_tangent: torch.Tensor
+    passed_each: torch.Tensor
+    failures: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the check passed for every problem."""
+        return not self.failures
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __str__(self) -> str:
+        order = Order(self.slope, self.window, self.exact, self.passed_each)
+        rows = describe(order, _ORDER, _TOLERANCE)
+        rows.append(("linear", f"off by {self.nonlinear.max():.1e}"))
+        rows.append(("symmetric", f"off by {self.asymmetric.max():.1e}"))
+        rows.append(("tangent", f"off by {self.off_tangent.max():.1e}"))
+        return table("check_hessian", self.passed, rows, self.failures)
+
+
+def check_hessian(
+    p: Any,
+    x: Any = None,
+    u: Any = None,
+    *,
+    points: int = 101,
+    tolerance: float | None = None,
+    generator: torch.Generator | None = None,
+    raise_on_failure: bool = False,
+) -> HessianReport:
+    r"""Check that the Hessian of a problem is the Hessian of its cost, linear and symmetric.
+
+    The error of the second-order model along a geodesic (or a retraction of second order),
+    $E(t) = |f(\exp_x(tu)) - f(x) - t\langle \operatorname{grad} f, u\rangle - \tfrac{t^2}{2}\langle H[u], u\rangle|$,
+    must fall like $t^3$; with a wrong Hessian it falls like $t^2$, with a wrong gradient like $t$. That sees only the
+    symmetric part of $H$ in one direction, so linearity, symmetry and tangency are checked besides. Check the gradient
+    first.
+
+    Args:
+        p: a problem with a Hessian.
+        x: where, shape `(*batch, *point_shape)`; None is a random point. Problems with `data=` need it.
+        u: the direction, a tangent vector at `x`; None is a random one.
+        points: number of step sizes between 1e-8 and 1.
+        tolerance: relative error allowed to linearity, symmetry and tangency; None is rounding to the power 2/3.
+            Finite differences need a larger one.
+        generator: where random numbers come from.
+        raise_on_failure: whether to raise instead of returning a failed check.
+
+    Returns:
+        The outcome, which is true if the check passed for every problem of the batch.
+
+    Raises:
+        ManoptError: if the check fails and `raise_on_failure`; the message is the printed outcome.
+        MissingDerivativeError: if the problem has no Hessian.
+        NotOnManifoldError: if `x` is off the manifold or `u` is not tangent.
+        OptionsError: if `x` is not of float64, or missing although the problem has data, or if the manifold has
+            neither an exponential map nor a retraction of second order.
+
+    References:
+        [Boumal:2023], section 6.8.
+
+    Examples:
+        >>> import torch
+        >>> from manopt_torch.manifolds import Sphere
+        >>> from manopt_torch.problems import HessianProblem
+        >>> a = torch.diag(torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64))
+        >>> f = lambda x: (x * (x @ a)).sum(-1)
+        >>> g = torch.Generator().manual_seed(1)
+        >>> check_hessian(HessianProblem(Sphere(3), f), generator=g).passed
+        True
+        >>> forgot_the_curvature = lambda x, u: Sphere(3).project_tangent(x, 2 * u @ a)
+        >>> print(check_hessian(HessianProblem(Sphere(3), f, hessian=forgot_the_curvature), generator=g).failures[0])
+        the Hessian is not that of the cost
+    """
+    x, u = start_and_direction(p, x, u, points, generator)
+    with torch.no_grad():
+        g, h = get_gradient(p, x), get_hessian(p, x, u)
+        t, errors, order = _model_errors(p, x, u, g, h, points)
+        nonlinear, asymmetric = _linear_and_symmetric(p, x, u, h, generator)
+        off = off_tangent(p.M, x, h)
+    limit = torch.finfo(torch.float64).eps ** (2 / 3) if tolerance is None else tolerance
+    findings = (
+        ("the Hessian is not tangent", off <= limit),
+        ("the Hessian is not linear", nonlinear <= limit),
+        ("the Hessian is not symmetric", asymmetric <= limit),
+        ("the Hessian is not that of the cost", order.as_wanted),
+    )
+    passed, failures = sum_up(findings)
+    report = HessianReport(
+        t, errors, order.slope, order.window, order.exact, nonlinear, asymmetric, off, passed, failures
+    )
+    if raise_on_failure and not report:
+        raise ManoptError(str(report))
+    return report
+
+
+def _model_errors(p: Any, x: Any, u: Any, g: Any, h: Any, points: int) -> tuple[torch.Tensor, torch.Tensor, Order]:
+    M = p.M
+    if not M.has_exp and M.retraction_order < 2:
+        raise OptionsError(
+            f"{M!r} has neither an exponential map nor a retraction of second order, along which to see a Hessian"
+        )
+    move = M.exp if M.has_exp else M.retract
+    t = sample_step_sizes(points)
+    f0, first, second = (value.cpu() for value in (get_cost(p, x), M.inner(x, g, u), 0.5 * M.inner(x, h, u)))
+    values = torch.stack([get_cost(p, move(x, u, s)) for s in t.tolist()]).cpu()
+    s = expand(t, f0)
+    errors = (values - (f0 + s * first + s * s * second)).abs()
+    scale = values.abs() + f0.abs() + first.abs() + second.abs()
+    return t, errors, find_order(t, errors, scale, _ORDER, _TOLERANCE)
+
+
+def _linear_and_symmetric(
+    p: Any, x: Any, u: Any, h: Any, generator: torch.Generator | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    M = p.M
+    v = M.random_tangent(x, generator=generator)
+    k = get_hessian(p, x, v)
+
+    def combine(a: Any, b: Any) -> Any:
+        return map_leaves(lambda first, second: _ALPHA * first + _BETA * second, a, b)
+
+    size = M.norm(x, h) + M.norm(x, k)
+    gap = map_leaves(torch.sub, get_hessian(p, x, combine(u, v)), combine(h, k))
+    nonlinear = M.norm(x, gap) / torch.where(size > 0, size, 1.0)
+    reach = M.norm(x, h) * M.norm(x, v) + M.norm(x, u) * M.norm(x, k)
+    asymmetric = (M.inner(x, h, v) - M.inner(x, u, k)).abs() / torch.where(reach > 0, reach, 1.0)
+    return nonlinear.cpu(), asymmetric.cpu()

@@ -1,0 +1,77 @@
+"""The table of manifolds for the shared suites, and a call of each of their methods."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from manopt_torch.manifolds import Circle, Euclidean, Manifold, Power, Product, Sphere, SymmetricPositiveDefinite
+from manopt_torch.manifolds.points import first_leaf, leaves
+from manopt_torch.testing.manifold_sample import draw
+
+# a new manifold joins by a line here
+MANIFOLDS = [
+    Euclidean(),
+    Euclidean(2, 3),
+    Sphere(2),
+    Sphere(5),
+    Circle(),
+    SymmetricPositiveDefinite(1),
+    SymmetricPositiveDefinite(3),
+    Product(Sphere(3), Euclidean(), SymmetricPositiveDefinite(2)),
+    Product(Circle(), Product(Sphere(3), Power(Circle(), 2))),
+    Power(Sphere(3), 2, 2),
+    Power(Product(Sphere(3), Euclidean(2)), 3),
+]
+BATCHES = [(), (2,), (2, 3)]
+DTYPES = [torch.float32, torch.float64]
+
+# torch warns of its own doings: forward-mode rules are made by torch.jit, dynamo instantiates an autograd.Function
+TORCH_WARNINGS = [
+    pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*Function'> should not be instantiated:DeprecationWarning"),
+]
+every_manifold = pytest.mark.parametrize("M", MANIFOLDS, ids=repr)
+every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+every_batch = pytest.mark.parametrize("batch", BATCHES, ids=str)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def sample(M: Manifold, *batch: int, dtype: torch.dtype = torch.float64) -> Any:
+    return draw(M, batch, dtype, generator())
+
+
+def calls(M: Manifold, s: Any) -> dict[str, tuple]:
+    """List a call of each method that takes points: name -> arguments."""
+    first = first_leaf(s.x)
+    t = torch.full(M.batch_shape(s.x), 0.3, dtype=first.dtype, device=first.device)
+    c = torch.full((*M.batch_shape(s.x), M.dim), 0.2, dtype=first.dtype, device=first.device)
+    table = {
+        "inner": (s.x, s.u, s.v),
+        "norm": (s.x, s.u),
+        "project_point": (s.z,),
+        "project_tangent": (s.x, s.z),
+        "egrad2rgrad": (s.x, s.z),
+        "ehess2rhess": (s.x, s.z, s.w, s.u),
+        "retract": (s.x, s.u, t),
+        "transport": (s.x, s.y, s.u),
+        "zero_tangent": (s.x,),
+        "basis": (s.x,),
+        "to_coordinates": (s.x, s.u),
+        "from_coordinates": (s.x, c),
+        "off_manifold": (s.x,),
+        "off_tangent": (s.x, s.u),
+    }
+    table |= {"exp": (s.x, s.u, t)} if M.has_exp else {}
+    table |= dict.fromkeys(("log", "dist", "squared_dist", "log_defined"), (s.x, s.y)) if M.has_log else {}
+    table |= {"geodesic": (s.x, s.y, t), "mid_point": (s.x, s.y)} if M.has_exp and M.has_log else {}
+    table |= {"parallel_transport": (s.x, s.y, s.u)} if M.has_parallel_transport else {}
+    return table
+
+
+def assert_close(got: Any, wanted: Any, rtol: float) -> None:
+    for a, b in zip(leaves(got), leaves(wanted), strict=True):
+        torch.testing.assert_close(a, b, rtol=rtol, atol=rtol)

@@ -1,0 +1,157 @@
+"""The tables of the solver contract: a new solver joins by a line in SOLVERS, a new problem by one in PROBLEMS."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+
+from manopt_torch import (
+    ArmijoLinesearch,
+    ConstantStepsize,
+    DecreasingStepsize,
+    GradientDescentOptions,
+    GradientProblem,
+    StopAfterIteration,
+    StoppingCriterion,
+    StopWhenGradientNormLess,
+    get_options,
+)
+from manopt_torch.manifolds.points import leaves, map_leaves
+from manopt_torch.plans.options import per_problem_fields
+from manopt_torch.testing import PROBLEMS, Posed, ProblemCase
+
+
+@dataclass(frozen=True)
+class Solver:
+    """A solver under contract: what it is called, how its options are made, and what it asks of a problem."""
+
+    name: str
+    # fresh options: `options(case, x, **keywords)`, with the keywords that all Options classes take
+    options: Callable[..., Any]
+    needs: frozenset[str] = frozenset({"gradient"})
+    # what a problem must provide besides, for the solver to converge within the budget of these tests
+    to_converge: frozenset[str] = frozenset({"mild"})
+    kind: Callable[..., Any] = GradientProblem
+    # a run converges to this gradient norm: within float32, cost differences show no smaller one
+    accuracy: dict[torch.dtype, float] = field(default_factory=lambda: {torch.float64: 1e-6, torch.float32: 3e-3})
+
+    def pose(self, case: ProblemCase, *batch: int, dtype: torch.dtype = torch.float64, **more: Any) -> Posed:
+        return case.pose(*batch, dtype=dtype, kind=self.kind, **more)
+
+    def converged(self, dtype: torch.dtype) -> StoppingCriterion:
+        return StopAfterIteration(400) | StopWhenGradientNormLess(self.accuracy[dtype])
+
+    def __str__(self) -> str:
+        return self.name
+
+
+SOLVERS = [
+    Solver("descent, armijo", lambda case, x, **k: GradientDescentOptions(x, **k)),
+    Solver("descent, quick armijo", lambda case, x, **k: GradientDescentOptions(x, stepsize=quick_armijo(), **k)),
+    Solver("descent, constant", lambda case, x, **k: GradientDescentOptions(x, stepsize=constant(case), **k)),
+    Solver("descent, decreasing", lambda case, x, **k: GradientDescentOptions(x, stepsize=decreasing(case), **k)),
+]
+CONSTANT = SOLVERS[2]
+ARMIJO = SOLVERS[:2]
+
+
+def quick_armijo() -> ArmijoLinesearch:
+    return ArmijoLinesearch(contraction_factor=0.5, sufficient_decrease=0.3)
+
+
+def constant(case: ProblemCase) -> ConstantStepsize:
+    return ConstantStepsize(case.stepsize if "mild" in case.provides else 1e-3)
+
+
+def decreasing(case: ProblemCase) -> DecreasingStepsize:
+    return DecreasingStepsize(constant(case).length, exponent=0.25)
+
+
+# ---- the products over which the laws run ---------------------------------------------------------------------------
+
+PAIRS = [(s, c) for s in SOLVERS for c in PROBLEMS if s.needs <= c.provides]
+CONVERGENT = [(s, c) for s, c in PAIRS if s.to_converge <= c.provides]
+BATCHES = [(), (2,), (2, 3)]
+DTYPES = [torch.float64, torch.float32]
+# for laws that do not depend on how batch axes and dtype meet: each of them at least once
+CORNERS = [((), torch.float64), ((2,), torch.float32), ((2, 3), torch.float64)]
+# for laws about the loop, to which one kind of point is like another: a tensor, a scalar, a tuple
+PLAIN = [(s, c) for s, c in PAIRS if c.name in ("rayleigh, sums", "exponential", "product")]
+
+
+def over(pairs: list[tuple[Solver, ProblemCase]]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(("solver", "case"), pairs, ids=[f"{s}-{c}" for s, c in pairs])
+
+
+every_pair = over(PAIRS)
+every_plain_pair = over(PLAIN)
+every_solver = pytest.mark.parametrize("solver", SOLVERS, ids=str)
+every_batch = pytest.mark.parametrize("batch", BATCHES, ids=str)
+every_corner = pytest.mark.parametrize(("batch", "dtype"), CORNERS, ids=["lone", "two, float32", "two by three"])
+every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: str(d)[6:])
+
+
+# ---- comparing runs -------------------------------------------------------------------------------------------------
+
+
+def state_of(o: Any) -> dict[str, Any]:
+    """Return what a run holds for each problem: point, cost, gradient, reasons, iterations, ..."""
+    bare = get_options(o)
+    return {name: getattr(bare, name) for name in per_problem_fields(bare) if name != "x0"}
+
+
+def at(tree: Any, index: Any) -> Any:
+    """Return the part of a point or scalar that belongs to one problem, or to several."""
+    return map_leaves(lambda leaf: leaf[index] if isinstance(leaf, torch.Tensor) else leaf, tree)
+
+
+def same_bits(a: Any, b: Any) -> bool:
+    """Whether two points or scalars are equal in every bit, numbers and `()` tensors being the same; NaN is NaN."""
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(same_bits, a, b))
+    if a is None or b is None:
+        return a is b
+    a, b = torch.as_tensor(a), torch.as_tensor(b)
+    if a.shape != b.shape:
+        return False
+    if not a.dtype.is_floating_point:
+        return bool((a == b).all())
+    a, b = (torch.where(t.isnan(), torch.full_like(t, torch.nan), t).double().contiguous() for t in (a, b))
+    return bool((a.view(torch.int64) == b.view(torch.int64)).all())
+
+
+def assert_same_state(a: dict[str, Any], b: dict[str, Any], *, leave_out: tuple[str, ...] = ()) -> None:
+    different = [name for name in a if name not in leave_out and not same_bits(a[name], b[name])]
+    assert not different, f"{different} differ"
+
+
+def sub_problem(posed: Posed, index: Any) -> tuple[Any, Any]:
+    """Return one problem of a batch without its axis (`index` an int), or several (a tensor), with the start."""
+    part = copy.copy(posed.problem)
+    part.data = tuple(d[index] for d in part.data)
+    return part, at(posed.x, index)
+
+
+def reasons(o: Any) -> list[int]:
+    """List the reason codes of all problems."""
+    return torch.as_tensor(get_options(o).reason_code).flatten().tolist()
+
+
+def finite(tree: Any) -> bool:
+    return all(bool(torch.isfinite(leaf).all()) for leaf in leaves(tree))
+
+
+class StopAt(StoppingCriterion):
+    """Stop problem `j` (in flat order) after `steps[j % len(steps)]` steps; for batches that are not compacted."""
+
+    def __init__(self, *steps: int) -> None:
+        self.steps = steps
+
+    def __call__(self, p: Any, o: Any, i: int) -> Any:
+        batch = p.M.batch_shape(o.x)
+        order = torch.arange(math.prod(batch))
+        return torch.tensor(self.steps)[order % len(self.steps)].reshape(batch) <= i

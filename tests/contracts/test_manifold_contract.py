@@ -1,0 +1,195 @@
+"""What every manifold keeps, whatever its formulas."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from manopt_torch.errors import NotOnManifoldError, OptionsError, ShapeError
+from manopt_torch.manifolds import Manifold
+from manopt_torch.manifolds.points import leaves, map_leaves
+from manopt_torch.testing.check_manifold import check_manifold
+from tests.contracts.manifold_cases import (
+    TORCH_WARNINGS,
+    assert_close,
+    calls,
+    every_batch,
+    every_dtype,
+    every_manifold,
+    generator,
+    sample,
+)
+
+pytestmark = TORCH_WARNINGS
+
+
+@every_manifold
+@every_dtype
+@every_batch
+def test_all_laws_hold(M: Manifold, dtype: torch.dtype, batch: tuple[int, ...]) -> None:
+    report = check_manifold(M, batch=batch, dtype=dtype, generator=generator())
+    assert report.passed, str(report)
+
+
+# ---- batches, dtypes, inputs ----------------------------------------------------------------------------------------
+
+
+@every_manifold
+@every_dtype
+@every_batch
+def test_results_keep_shape_and_dtype_and_leave_inputs_alone(
+    M: Manifold, dtype: torch.dtype, batch: tuple[int, ...]
+) -> None:
+    s = sample(M, *batch, dtype=dtype)
+    scalars = {"inner", "norm", "dist", "squared_dist", "log_defined", "off_manifold", "off_tangent"}
+    for name, arguments in calls(M, s).items():
+        before = [leaf.clone() for leaf in leaves(arguments)]
+        versions = [leaf._version for leaf in leaves(arguments)]
+        result = getattr(M, name)(*arguments)
+        assert all(torch.equal(a, b) for a, b in zip(leaves(arguments), before, strict=True)), name
+        assert [leaf._version for leaf in leaves(arguments)] == versions, name
+        assert all(leaf.dtype in (dtype, torch.bool) for leaf in leaves(result)), name
+        if name in scalars:
+            assert result.shape == batch, name
+        elif name == "to_coordinates":
+            assert result.shape == (*batch, M.dim)
+        else:
+            assert M.batch_shape(result) == ((*batch, M.dim) if name == "basis" else batch), name
+
+
+@every_manifold
+def test_arguments_broadcast(M: Manifold) -> None:
+    s, lone = sample(M, 4), sample(M)
+    expanded = map_leaves(lambda a: a.expand(4, *a.shape), lone.x)
+    pairs = {"inner": (s.u, s.v), "egrad2rgrad": (s.z,), "ehess2rhess": (s.z, s.w, s.u), "retract": (s.u,)}
+    pairs |= {"log": (s.y,), "dist": (s.y,)} if M.has_log else {}
+    pairs |= {"exp": (s.u,)} if M.has_exp else {}
+    for name, rest in pairs.items():
+        assert_close(getattr(M, name)(lone.x, *rest), getattr(M, name)(expanded, *rest), 1e-12)
+
+
+@every_manifold
+def test_float_and_tensor_steps_give_the_same_bits(M: Manifold) -> None:
+    for batch, dtype in [((), torch.float64), ((3,), torch.float64), ((3,), torch.float32)]:
+        s, t = sample(M, *batch, dtype=dtype), 0.1234567890123
+        step = torch.full(batch, t, dtype=torch.float64)  # wider than a float32 point: the point decides
+        for move in (M.exp, M.retract) if M.has_exp else (M.retract,):
+            for a, b in zip(leaves(move(s.x, s.u, t)), leaves(move(s.x, s.u, step)), strict=True):
+                assert torch.equal(a, b)
+                assert a.dtype == dtype
+
+
+@every_manifold
+def test_generators_reproduce(M: Manifold) -> None:
+    first, second = (M.random_point(3, generator=generator(7)) for _ in range(2))
+    u, v = (M.random_tangent(first, generator=generator(8)) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(leaves((first, u)), leaves((second, v)), strict=True))
+
+
+@every_manifold
+def test_coordinates_refer_to_an_orthonormal_basis_of_independent_size(M: Manifold) -> None:
+    s = sample(M)
+    projected = torch.cat([leaf.reshape(M.dim, -1) for leaf in leaves(M.basis(s.x))], dim=-1)
+    assert torch.linalg.matrix_rank(projected) == M.dim
+
+
+# ---- derivatives ----------------------------------------------------------------------------------------------------
+
+
+def nearby_pairs(M: Manifold, dtype: torch.dtype) -> list[tuple[str, Any, Any]]:
+    """List pairs of points at which naive formulas divide by zero."""
+    s = sample(M, 2, dtype=dtype)
+    eps = torch.finfo(dtype).eps
+    pairs = [("equal", s.x, s.x)]
+    pairs += [(f"{t:.0e} apart", s.x, M.exp(s.x, s.u, t)) for t in (eps, eps**0.5, 0.01, 0.1, 0.3)]
+    if math.isfinite(radius := M.injectivity_radius()):
+        pairs += [(f"cut locus - {t:.0e}", s.x, M.exp(s.x, s.u, radius * (1 - t))) for t in (0.0, eps, eps**0.5, 1e-2)]
+        pairs += [("antipode", s.x, M.project_point(map_leaves(torch.neg, s.x)))]
+    return pairs
+
+
+@every_manifold
+@every_dtype
+def test_derivatives_are_finite_everywhere(M: Manifold, dtype: torch.dtype) -> None:
+    s = sample(M, 2, dtype=dtype)
+    for where, x, y in nearby_pairs(M, dtype):
+        for name in ("squared_dist", "dist", "log", "parallel_transport", "mid_point"):
+            arguments = (x, y, s.u) if name == "parallel_transport" else (x, y)
+            assert_finite_with_gradient(getattr(M, name), arguments, f"{name}, {where}")
+    for t in (0.0, torch.finfo(dtype).tiny, 1e-20, 1e-4, 0.1, 1.0, 3.0):
+        for name in ("exp", "retract", "norm"):
+            u = map_leaves(lambda a, t=t: a * t, s.u)
+            assert_finite_with_gradient(getattr(M, name), (s.x, u), f"{name}, {t}")
+
+
+def assert_finite_with_gradient(method: Any, arguments: tuple, where: str) -> None:
+    arguments = map_leaves(lambda a: a.clone().requires_grad_(), arguments)
+    result = leaves(method(*arguments))
+    assert all(torch.isfinite(leaf).all() for leaf in result), where
+    total = sum(leaf.sin().sum() for leaf in result)
+    for gradient in torch.autograd.grad(total, leaves(arguments), allow_unused=True):
+        assert gradient is None or torch.isfinite(gradient).all(), f"gradient of {where}"
+
+
+@every_manifold
+@every_dtype
+def test_squared_distance_has_twice_the_metric_as_hessian(M: Manifold, dtype: torch.dtype) -> None:
+    x = sample(M, dtype=dtype).x
+
+    def along(c: torch.Tensor) -> torch.Tensor:
+        return M.squared_dist(x, M.exp(x, M.from_coordinates(x, c)))
+
+    hessian = torch.func.hessian(along)(torch.zeros(M.dim, dtype=dtype))
+    assert_close(hessian, 2 * torch.eye(M.dim, dtype=dtype), M.tolerance(dtype))
+
+
+@every_manifold
+def test_derivatives_are_those_of_finite_differences(M: Manifold) -> None:
+    s = sample(M)
+    c, d = (M.to_coordinates(s.x, v).requires_grad_() for v in (s.u, s.v))
+
+    def point(c: torch.Tensor) -> Any:
+        return M.exp(s.x, M.from_coordinates(s.x, c), 0.7)
+
+    def squared(c: torch.Tensor, d: torch.Tensor) -> torch.Tensor:
+        return M.squared_dist(point(c), point(d))
+
+    def logarithm(c: torch.Tensor, d: torch.Tensor) -> tuple:
+        return tuple(leaves(M.log(point(c), point(d))))
+
+    assert torch.autograd.gradcheck(logarithm, (c, d), check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(squared, (c, d))
+
+
+# ---- errors ---------------------------------------------------------------------------------------------------------
+
+
+@every_manifold
+def test_a_wrong_shape_is_named(M: Manifold) -> None:
+    x = sample(M, 2).x
+    too_long = map_leaves(lambda a: torch.cat([a, a], dim=-1)[..., None], x)
+    if M.point_shape != ():  # any tensor is a batch of angles or numbers
+        with pytest.raises(ShapeError, match=r"has shape \(\*batch"):
+            M.check_point(too_long)
+    with pytest.raises(ShapeError, match=f"{len(leaves(x))} tensors, got {2 * len(leaves(x))}"):
+        M.check_point((*leaves(x), *leaves(x)))
+
+
+@every_manifold
+def test_points_and_tangents_off_the_manifold_are_named_with_their_index(M: Manifold) -> None:
+    s = sample(M, 2)
+    broken = map_leaves(lambda a: torch.stack([a[0], torch.full_like(a[1], math.nan)]), s.x)
+    with pytest.raises(NotOnManifoldError, match=r"point at batch indices \[\(1,\)\] is off"):
+        M.check_point(broken)
+    with pytest.raises(NotOnManifoldError, match="tangent vector at batch indices"):
+        M.check_tangent(s.x, broken)
+
+
+@every_manifold
+def test_an_unknown_retraction_is_named_with_those_there_are(M: Manifold) -> None:
+    s = sample(M)
+    with pytest.raises(OptionsError, match=r"has no retraction 'guess'; it has .*'exp'"):
+        M.retract(s.x, s.u, method="guess")
+    with pytest.raises(OptionsError, match=r"has no inverse retraction 'guess'; it has .*'exp'"):
+        M.inverse_retract(s.x, s.x, method="guess")

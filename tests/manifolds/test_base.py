@@ -1,0 +1,121 @@
+"""What a short manifold of one's own gets from the base class."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+
+from manopt_torch.errors import OptionsError
+from manopt_torch.manifolds import Manifold, Power, Product, Sphere
+from manopt_torch.manifolds.bases import gram_matrix
+from manopt_torch.testing.check_manifold import check_manifold
+
+
+class Hyperboloid(Manifold):
+    """The upper sheet of <x, x> = -1 with the Minkowski product: a metric that is not that of the ambient space."""
+
+    def __init__(self, n: int) -> None:
+        self.point_shape, self.dim, self.typical_dist = (n + 1,), n, math.sqrt(n)
+
+    def flip(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.cat([-z[..., :1], z[..., 1:]], dim=-1)
+
+    def inner(self, x: Any, u: Any, v: Any) -> torch.Tensor:
+        return (self.flip(u) * v).sum(-1)
+
+    def project_point(self, z: Any) -> Any:
+        return torch.cat([(1 + z[..., 1:].square().sum(-1, True)).sqrt(), z[..., 1:]], dim=-1)
+
+    def project_tangent(self, x: Any, z: Any) -> Any:
+        return z + self.inner(x, x, z)[..., None] * x
+
+    def egrad2rgrad(self, x: Any, g: Any) -> Any:
+        return self.project_tangent(x, self.flip(g))
+
+    def ehess2rhess(self, x: Any, g: Any, h: Any, u: Any) -> Any:
+        return self.project_tangent(x, self.flip(h) + (x * g).sum(-1, True) * u)
+
+    def exp(self, x: Any, u: Any, t: Any = None) -> Any:
+        u = u if t is None else u * torch.as_tensor(t, dtype=u.dtype)[..., None]
+        n = self.norm(x, u)[..., None]
+        return torch.cosh(n) * x + torch.where(n > 0, torch.sinh(n) / n, 1.0) * u
+
+    def log(self, x: Any, y: Any) -> Any:
+        v = self.project_tangent(x, y - x)
+        n = self.norm(x, v)[..., None]
+        return torch.where(n > 0, torch.asinh(n) / n, 1.0) * v
+
+    def random_point(self, *batch: int, generator: Any = None, dtype: Any = None, device: Any = None) -> Any:
+        shape = (*batch, *self.point_shape)
+        return self.project_point(0.3 * torch.randn(shape, generator=generator, dtype=dtype, device=device))
+
+    def off_manifold(self, x: Any) -> torch.Tensor:
+        return (self.inner(x, x, x) + 1).abs()
+
+
+class ProjectedSphere(Manifold):
+    """A sphere without exponential map and logarithm."""
+
+    retractions: Mapping[str, str] = {"projection": "retract_projection"}
+    inverse_retractions: Mapping[str, str] = {}
+
+    def __init__(self, n: int) -> None:
+        self.point_shape, self.dim, self.typical_dist = (n,), n - 1, math.pi
+        self.sphere = Sphere(n)
+
+    def __getattribute__(self, name: str) -> Any:
+        borrowed = ("inner", "project_point", "project_tangent", "egrad2rgrad", "ehess2rhess", "random_point")
+        return getattr(self.sphere, name) if name in borrowed else object.__getattribute__(self, name)
+
+    inner = project_point = project_tangent = egrad2rgrad = ehess2rhess = random_point = lambda *a: None
+
+    def off_manifold(self, x: Any) -> torch.Tensor:
+        return self.sphere.off_manifold(x)
+
+
+@pytest.mark.parametrize("batch", [(), (2, 3)])
+def test_nine_methods_make_a_manifold(batch: tuple[int, ...]) -> None:
+    for M in (Hyperboloid(3), Power(Hyperboloid(2), 2), Product(Hyperboloid(2), Sphere(3))):
+        report = check_manifold(M, batch=batch)
+        assert report.passed, str(report)
+        assert M.has_exp
+        assert M.has_log
+        assert not M.has_parallel_transport
+
+
+def test_the_default_basis_is_orthonormal_in_the_metric_and_tangent() -> None:
+    M = Hyperboloid(3)
+    x = M.random_point(5, dtype=torch.float64)
+    basis = M.basis(x)
+    assert basis.shape == (5, 3, 4)
+    torch.testing.assert_close(gram_matrix(M, x, basis), torch.eye(3, dtype=torch.float64).expand(5, 3, 3))
+    torch.testing.assert_close(M.inner(x[:, None], x[:, None], basis), torch.zeros(5, 3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("batch", [(), (4,)])
+def test_a_manifold_may_have_retractions_only(batch: tuple[int, ...]) -> None:
+    for M in (ProjectedSphere(3), Power(ProjectedSphere(3), 2), Product(ProjectedSphere(3), Sphere(2))):
+        assert not (M.has_exp or M.has_log)
+        report = check_manifold(M, batch=batch)
+        assert report.passed, str(report)
+
+
+def test_what_is_missing_is_said_with_what_to_use() -> None:
+    M = ProjectedSphere(3)
+    x = M.random_point()
+    with pytest.raises(OptionsError, match=r"no exponential map: use M.retract\(x, u\)"):
+        M.exp(x, x)
+    with pytest.raises(OptionsError, match=r"no logarithm: use M.inverse_retract\(x, y\)"):
+        M.dist(x, x)
+    with pytest.raises(OptionsError, match=r"no parallel transport: use M.transport\(x, y, u\)"):
+        M.parallel_transport(x, x, x)
+
+
+def test_an_incomplete_manifold_cannot_be_made() -> None:
+    class Incomplete(Manifold):
+        pass
+
+    with pytest.raises(TypeError, match="abstract"):
+        Incomplete()
