@@ -63,7 +63,7 @@ def render(key: str, entry: dict[str, str]) -> str:
         issue = f"({entry['number']})" if "number" in entry else ""
         parts.append(f"{entry['journal']} {entry['volume']}{issue}, {entry['pages']}")
     if "edition" in entry:
-        parts.append(f"{entry['edition'].lower()} edition")
+        parts.append(f"{entry['edition']} edition")
     parts += [entry[name] for name in ("publisher",) if name in entry]
     parts.append(entry["year"])
     if "doi" in entry:

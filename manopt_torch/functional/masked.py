@@ -193,7 +193,8 @@ class Batch:
     @staticmethod
     def div(a: Any, b: Any) -> torch.Tensor:
         """Divide as IEEE 754 does, also by zero."""
-        return torch.div(a, b) if isinstance(a, torch.Tensor) else a / b
+        # torch's `number / tensor` multiplies by the reciprocal, which rounds twice
+        return torch.div(a if isinstance(a, torch.Tensor) else torch.full_like(b, a), b)
 
     @staticmethod
     def min(a: Any, b: Any) -> torch.Tensor:

@@ -12,7 +12,7 @@ $$D^2f(X)[G, H] = V \Bigl(\sum_k f[\lambda_i, \lambda_k, \lambda_j]
 Both are symmetric in all their slots, so the backward of one is the other. Third derivatives raise an error.
 
 References:
-    [Higham:2008], theorem 3.11 and section 10.6; [Bhatia:2007], section 2.
+    [Higham:2008], theorem 3.11; [Bhatia:2007].
 """
 
 from typing import Any

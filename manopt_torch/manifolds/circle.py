@@ -21,7 +21,7 @@ class Circle(Manifold):
         points: `(*batch,)`, one angle each.
 
     References:
-        [BergmannLausSteidlWeinmann:2014].
+        [Boumal:2023], section 7.2, on the unit circle that the angles stand for.
 
     Examples:
         >>> M = Circle()

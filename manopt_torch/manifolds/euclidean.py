@@ -27,7 +27,7 @@ class Euclidean(Manifold):
         OptionsError: if a size is not a positive integer.
 
     References:
-        [Boumal:2023], section 3.1.
+        [Boumal:2023], section 7.1.
 
     Examples:
         >>> M = Euclidean(2)

@@ -34,7 +34,7 @@ class Power(Manifold):
         OptionsError: if `manifold` is none, or a size is missing or no positive integer.
 
     References:
-        [Bergmann:2022], section on power manifolds.
+        [Bergmann:2022].
 
     Examples:
         >>> from manopt_torch.manifolds import Sphere

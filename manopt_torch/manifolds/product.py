@@ -34,7 +34,7 @@ class Product(Manifold):
         OptionsError: if there is no factor, or one that is no manifold.
 
     References:
-        [AbsilMahonySepulchre:2008], section 3.1.6; [Boumal:2023], section 3.2.
+        [AbsilMahonySepulchre:2008], section 3.1.6.
 
     Examples:
         >>> from manopt_torch.manifolds import Euclidean, Sphere

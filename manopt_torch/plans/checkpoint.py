@@ -7,7 +7,15 @@ import torch
 from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.functional.masked import count_active
 from manopt_torch.manifolds.points import leaves, rebuild
-from manopt_torch.plans.options import Memory, fields_of, functors_of, get_options, per_problem_fields, state_defaults
+from manopt_torch.plans.options import (
+    Memory,
+    fields_of,
+    functors_of,
+    get_options,
+    memory_of,
+    per_problem_fields,
+    state_defaults,
+)
 
 _NOT_SAVED = ("manifold", "lane", "memory", "hooks", "record_places", "trial", "active_count", "resume", "evaluations")
 
@@ -80,6 +88,8 @@ def take_up(p: Any, o: Any) -> None:
         o.iteration, o.asked = 0, None
         return
     _overlay(o, d)
+    for _, functor in functors_of(o):
+        memory_of(functor, p, o)  # clocks start now
     memory = o.memory.map(lambda leaf: leaf)  # criteria that count are asked out of turn
     lane, now = o.lane, o.iteration
     for n, criterion in enumerate(o.stop.members, 1):

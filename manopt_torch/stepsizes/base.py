@@ -1,6 +1,6 @@
 """What a stepsize is, and how a solver takes a step with it."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from manopt_torch.functional.linesearch import Trial
 from manopt_torch.plans.options import Functor
 
 
-class Stepsize(Functor):
+class Stepsize(Functor, ABC):
     """Choose how far to go: called as `(p, o, i)`, or `(p, o, i, eta)` with a direction other than minus the gradient.
 
     It returns a number, or a tensor of shape `(*batch,)` with a step for each problem.

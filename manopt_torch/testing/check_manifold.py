@@ -92,7 +92,7 @@ def check_manifold(
         ManoptError: if a law fails and `raise_on_failure` is set; the message is the table.
 
     References:
-        [AbsilMahonySepulchre:2008], chapters 3 to 5; [Boumal:2023], section 4.8 and chapter 5.
+        [AbsilMahonySepulchre:2008], chapters 3 to 5; [Boumal:2023], sections 4.8 and 6.8.
 
     Examples:
         >>> from manopt_torch.manifolds import Sphere

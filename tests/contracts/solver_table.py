@@ -115,7 +115,7 @@ def same_bits(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(map(same_bits, a, b))
     if a is None or b is None:
         return a is b
-    a, b = torch.as_tensor(a), torch.as_tensor(b)
+    a, b = (torch.tensor(t, dtype=torch.float64) if isinstance(t, float) else torch.as_tensor(t) for t in (a, b))
     if a.shape != b.shape:
         return False
     if not a.dtype.is_floating_point:
@@ -129,11 +129,11 @@ def assert_same_state(a: dict[str, Any], b: dict[str, Any], *, leave_out: tuple[
     assert not different, f"{different} differ"
 
 
-def sub_problem(posed: Posed, index: Any) -> tuple[Any, Any]:
+def sub_problem(problem: Any, x: Any, index: Any) -> tuple[Any, Any]:
     """Return one problem of a batch without its axis (`index` an int), or several (a tensor), with the start."""
-    part = copy.copy(posed.problem)
+    part = copy.copy(problem)
     part.data = tuple(d[index] for d in part.data)
-    return part, at(posed.x, index)
+    return part, at(x, index)
 
 
 def reasons(o: Any) -> list[int]:

@@ -1,12 +1,12 @@
 """What a stopping criterion is."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 from manopt_torch.plans.options import Functor, memory_of
 
 
-class StoppingCriterion(Functor):
+class StoppingCriterion(Functor, ABC):
     """Decide per problem whether it is finished: called as `(p, o, i)` before the first and after every step.
 
     A criterion returns a bool (for all problems at once) or a `(*batch,)` tensor of bools. It is asked for finished

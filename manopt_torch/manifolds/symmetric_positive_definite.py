@@ -106,9 +106,9 @@ class SymmetricPositiveDefinite(Manifold):
 
     def inverse_retract_second_order(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         factor = cholesky_or_nan(x)
-        half = congruence(inverse_triangular(factor), y - x)  # of 2 (whitened y) - I = I + 2 half
+        difference = congruence(inverse_triangular(factor), y - x)  # 2 (whitened y) - I is I + 2 difference
         eye = torch.eye(self.point_shape[0], dtype=x.dtype, device=x.device)
-        return symmetric_part(congruence(factor, sym_sqrtm(torch.add(eye, half, alpha=2)) - eye))
+        return symmetric_part(congruence(factor, sym_sqrtm(torch.add(eye, difference, alpha=2)) - eye))
 
     def exp(self, x: torch.Tensor, u: torch.Tensor, t: float | torch.Tensor | None = None) -> torch.Tensor:
         factor = cholesky_or_nan(x)

@@ -1,0 +1,320 @@
+"""The loop: what it checks first, what it returns, and that problems of a batch do not disturb each other."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from manopt_torch import (
+    ArmijoLinesearch,
+    Circle,
+    ConstantStepsize,
+    CostProblem,
+    CountedProblem,
+    DebugOptions,
+    Euclidean,
+    GradientDescentOptions,
+    GradientProblem,
+    Options,
+    Product,
+    RecordOptions,
+    Sphere,
+    StopAfterIteration,
+    StopWhenGradientNormLess,
+    get_reason,
+    get_record,
+    get_solver_result,
+    solve,
+    steepest_descent,
+)
+from manopt_torch.errors import (
+    MissingDerivativeError,
+    NonFiniteError,
+    NotOnManifoldError,
+    OptionsError,
+    ShapeError,
+    UnknownSymbolError,
+)
+
+D = torch.float64
+M = Euclidean(2)
+P = GradientProblem(M, lambda x: 0.5 * (x * x).sum(-1))
+HALVE = {"stepsize": ConstantStepsize(0.5)}
+
+
+def options(x, n=3, **more):
+    return GradientDescentOptions(x, stop=StopAfterIteration(n), **{**HALVE, **more})
+
+
+# ---- what is checked before anything happens ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("x", [[1.0, 2.0], np.ones(2), 1.0, None, (torch.ones(2), 3.0)])
+def test_a_start_that_is_no_tensor(x):
+    with pytest.raises(OptionsError, match=r"start x must be a tensor or a tuple of tensors, got \w+: .*as_tensor"):
+        solve(P, options(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool])
+def test_a_start_of_integers(dtype):
+    with pytest.raises(OptionsError, match=rf"must be of floating point, got {dtype}: convert it with x.double\(\)"):
+        solve(P, options(torch.ones(2, dtype=dtype)))
+
+
+@pytest.mark.parametrize("x", [torch.ones(3), torch.ones(2, 3), torch.tensor(1.0), (torch.ones(2), torch.ones(2))])
+def test_a_start_of_another_shape(x):
+    with pytest.raises(ShapeError, match=r"a point of Euclidean\(2\) has"):
+        solve(P, options(x))
+
+
+def test_parts_of_different_kinds():
+    p = GradientProblem(Product(M, Circle()), lambda x: x[1])
+    with pytest.raises(ShapeError, match="differ in dtype or device"):
+        solve(p, options((torch.ones(2), torch.tensor(1.0, dtype=D))))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_start_that_is_not_finite_is_named_by_its_indices(bad):
+    x = torch.ones(2, 3, 2)
+    x[1, 0, 1] = x[0, 2, 0] = bad
+    with pytest.raises(NonFiniteError, match=r"holds NaN or infinity at batch indices \[\(0, 2\), \(1, 0\)\]"):
+        solve(P, options(x))
+    with pytest.raises(NonFiniteError, match=r"the start x holds NaN or infinity$"):
+        solve(P, options(x[1, 0]))
+
+
+def test_a_start_off_the_manifold():
+    p = GradientProblem(Sphere(3), lambda x: x[..., 0])
+    x = torch.eye(3, dtype=D)
+    x[1] *= 2
+    with pytest.raises(NotOnManifoldError, match=r"at batch indices \[\(1,\)\] is off Sphere\(3\).*project_point"):
+        solve(p, options(x))
+
+
+def test_data_of_another_batch():
+    p = GradientProblem(M, lambda x, c: (c[:, None] * x).sum(-1), data=(torch.ones(4),))
+    with pytest.raises(ShapeError, match=r"data\[0\] has shape \(4,\) but the start has batch axes \(5,\)"):
+        solve(p, options(torch.ones(5, 2)))
+
+
+@pytest.mark.parametrize("cost", [lambda x: (x * x).sum(), lambda x: x * x, lambda x: 1.0])
+def test_costs_of_another_shape(cost):
+    with pytest.raises(ShapeError, match="the cost must return"):
+        solve(GradientProblem(M, cost), options(torch.ones(5, 2)))
+
+
+@pytest.mark.parametrize(
+    ("gradient", "error", "told"),
+    [
+        (lambda x: x[0], ShapeError, r"gradient has batch axes \(\), the point has \(5,\)"),
+        (lambda x: x[..., :1], ShapeError, r"has shape \(\*batch, 2\), got \(5, 1\)"),
+        (lambda x: x.double(), OptionsError, "gradient is of torch.float64, the start x of torch.float32"),
+    ],
+)
+def test_given_gradients_that_do_not_fit(gradient, error, told):
+    with pytest.raises(error, match=told):
+        solve(GradientProblem(M, P.cost, gradient), options(torch.ones(5, 2)))
+
+
+def test_the_capability_check_names_need_and_cure():
+    with pytest.raises(
+        MissingDerivativeError,
+        match="GradientDescentOptions needs a gradient, CostProblem has none: use GradientProblem",
+    ):
+        solve(CostProblem(M, P.cost), options(torch.ones(2)))
+
+
+@pytest.mark.parametrize("wrong", [None, P.cost, M])
+def test_no_problem(wrong):
+    with pytest.raises(OptionsError, match=r"expected a Problem such as GradientProblem\(M, cost\), got"):
+        solve(wrong, options(torch.ones(2)))
+
+
+@pytest.mark.parametrize("wrong", [None, torch.ones(2), GradientDescentOptions])
+def test_no_options(wrong):
+    with pytest.raises(OptionsError, match="expected Options"):
+        solve(P, wrong)
+
+
+@pytest.mark.parametrize("stop", [5, StopAfterIteration, lambda p, o, i: True])
+def test_no_criterion(stop):
+    with pytest.raises(OptionsError, match=r"stop must be a stopping criterion such as StopAfterIteration\(100\), got"):
+        solve(P, GradientDescentOptions(torch.ones(2), stop=stop))
+
+
+def test_an_unknown_retraction_is_found_before_the_first_evaluation():
+    p = CountedProblem(P)
+    with pytest.raises(OptionsError, match=r"Euclidean\(2\) has no retraction 'qr'; it has 'exp', 'projection'"):
+        solve(p, options(torch.ones(2), retraction_method="qr"))
+    assert p.count(":Cost") == 0
+
+
+def test_unknown_symbols_are_found_before_anything_is_printed(capsys):
+    for lists in ({"debug": ["hello", ":Kost"]}, {"record": [":Kost"], "debug": ["hello"]}):
+        with pytest.raises(UnknownSymbolError, match=":Kost is no symbol and no field of GradientDescentOptions"):
+            solve(P, options(torch.ones(2)), **lists)
+    assert capsys.readouterr().out == ""
+
+
+# ---- what comes back ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch", [(), (2,), (2, 3), (0,)])
+@pytest.mark.parametrize("dtype", [torch.float32, D])
+def test_the_options_given_come_back_with_the_result(batch, dtype):
+    x = torch.full((*batch, 2), 8.0, dtype=dtype)
+    start = x.clone()
+    o = options(x, check_every=1)
+    assert solve(P, o) is o
+    assert torch.equal(o.x, start / 8)
+    assert get_solver_result(o) is o.x
+    assert o.x0 is x and torch.equal(x, start)
+    assert (o.x.dtype, o.gradient.dtype, o.cost.dtype) == (dtype,) * 3
+    assert torch.equal(o.gradient, o.x) and torch.equal(o.cost, 0.5 * (o.x * o.x).sum(-1))
+    assert not o.x.requires_grad and not o.cost.requires_grad
+    decorated = RecordOptions(DebugOptions(options(x), {}), [":Cost"])
+    assert solve(P, decorated) is decorated
+    assert torch.equal(get_solver_result(decorated), start / 8)
+
+
+def test_lone_state_consists_of_numbers():
+    o = solve(P, options(torch.ones(2)))
+    assert (o.active, o.broken, o.stagnated, o.iterations, o.reason_code) == (False, False, False, 3, 1)
+    assert o.last_stepsize == 0.5
+
+
+def test_a_start_that_requires_grad_is_left_alone():
+    x = torch.ones(2, requires_grad=True)
+    o = solve(P, options(x))
+    assert not o.x.requires_grad and x.grad is None
+    assert solve(P, options(x, n=0)).x is x
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_grad_mode_is_restored_also_after_errors(enabled):
+    def wall(x):
+        raise ZeroDivisionError
+
+    with torch.set_grad_enabled(enabled):
+        solve(P, options(torch.ones(2)))
+        assert torch.is_grad_enabled() == enabled
+        with pytest.raises(ZeroDivisionError):
+            solve(GradientProblem(M, wall), options(torch.ones(2)))
+        assert torch.is_grad_enabled() == enabled
+
+
+def test_user_callables_run_without_grad_unless_autograd_needs_them():
+    modes = {}
+
+    def gradient(x):
+        modes["gradient"] = torch.is_grad_enabled()
+        return x
+
+    def cost(x):
+        modes["cost"] = torch.is_grad_enabled()
+        return P.cost(x)
+
+    solve(GradientProblem(M, cost, gradient), options(torch.ones(2)))
+    assert modes == {"gradient": False, "cost": False}
+    solve(GradientProblem(M, cost), options(torch.ones(2)))
+    assert modes["cost"]
+
+
+def test_nothing_is_evaluated_twice():
+    points = []
+    p = GradientProblem(M, lambda x: points.append(x.detach().clone()) or P.cost(x))
+    o = solve(p, GradientDescentOptions(torch.tensor([3.0, 1.0]), stop=StopAfterIteration(5)), record=[":Cost"])
+    assert len({tuple(x.tolist()) for x in points}) == len(points) == o.evaluations["cost"]
+    assert o.evaluations["gradient"] == 6
+
+
+def test_no_graph_outlives_a_run():
+    o = solve(P, GradientDescentOptions(torch.ones(3, 2), stepsize=ArmijoLinesearch(), stop=StopAfterIteration(2)))
+    assert o.trial is None
+    assert all(not t.requires_grad for t in (o.x, o.cost, o.gradient))
+
+
+def test_solved_twice_from_fresh_options_gives_the_same():
+    x = torch.randn(4, 2, generator=torch.Generator().manual_seed(0), dtype=D)
+    a, b = (solve(P, GradientDescentOptions(x, stop=StopAfterIteration(7))) for _ in range(2))
+    assert torch.equal(a.x, b.x) and torch.equal(a.last_stepsize, b.last_stepsize)
+
+
+# ---- problems that break, and their neighbours ----------------------------------------------------------------------
+
+
+def test_all_starts_broken_is_an_error():
+    p = GradientProblem(Euclidean(1), lambda x: x.log().sum(-1))
+    for x in (-torch.ones(1), -torch.ones(3, 1), torch.zeros(2, 1)):
+        with pytest.raises(NonFiniteError, match="not finite at the start of every problem: start elsewhere"):
+            solve(p, options(x))
+    with pytest.raises(NonFiniteError):  # finite cost, infinite gradient
+        solve(GradientProblem(Euclidean(1), lambda x: x.sqrt().sum(-1)), options(torch.zeros(1)))
+
+
+def test_a_broken_problem_keeps_its_last_finite_point_and_the_others_do_not_notice():
+    p = GradientProblem(Euclidean(1), lambda x: x.log().sum(-1))
+    x = torch.tensor([[4.0], [-1.0], [1.0], [9.0]], dtype=D)
+    o = solve(p, options(x, n=6))
+    alone = [solve(p, options(x[k : k + 2][:1].expand(2, 1), n=6)) for k in (0, 3)]
+    assert torch.equal(o.x[0], alone[0].x[0]) and torch.equal(o.x[3], alone[1].x[0])
+    assert o.iterations.tolist()[1] == 0 and o.broken.tolist()[1]
+    assert torch.equal(o.x[1], x[1])
+    steps = o.iterations[2].item()  # 1 -> 0.5 -> -0.5: the second step meets the wall
+    assert (steps, o.x[2].item()) == (2, 0.5)
+    assert "non-finite at iteration 2" in get_reason(o)[2] and "non-finite at iteration 0" in get_reason(o)[1]
+    assert torch.isfinite(o.cost[[0, 2, 3]]).all()
+
+
+def test_a_lone_problem_breaks_alike():
+    p = GradientProblem(Euclidean(1), lambda x: x.log().sum(-1))
+    o = solve(p, options(torch.tensor([1.0], dtype=D), n=6), record=[":Cost"])
+    assert (o.x.item(), o.iterations, o.broken) == (0.5, 2, True)
+    assert "non-finite at iteration 2" in get_reason(o)
+    assert get_record(o)[-1][0] == math.log(0.5)
+
+
+@pytest.mark.parametrize("search", [ConstantStepsize(0.03), ArmijoLinesearch(), ArmijoLinesearch(contraction_factor=0.5)])
+def test_every_sub_batch_agrees_in_bits(search):
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(7, 2, generator=generator, dtype=D)
+    w = 0.5 + 5 * torch.rand(7, 2, generator=generator, dtype=D)
+    stop = StopAfterIteration(60) | StopWhenGradientNormLess(1e-3)
+
+    def run(rows):
+        p = GradientProblem(M, lambda x, w: (w * x**2).sum(-1) + 0.1 * (x**4).sum(-1), data=(w[rows],))
+        return solve(p, GradientDescentOptions(x[rows], stepsize=search, stop=stop))
+
+    whole = run(torch.arange(7))
+    for rows in ([0, 1], [5, 2, 6], [6, 5, 4, 3, 2, 1, 0]):
+        part = run(torch.tensor(rows))
+        for name in ("x", "cost", "gradient", "iterations", "reason_code", "last_stepsize"):
+            assert torch.equal(getattr(part, name), getattr(whole, name)[rows]), name
+    for k in range(7):  # elementwise operations only: alone it is the same too
+        lone = run(k)
+        assert torch.equal(lone.x, whole.x[k])
+        assert lone.iterations == whole.iterations[k]
+
+
+@pytest.mark.parametrize("check_every", [2, 5, 1000])
+def test_reading_late_changes_nothing(check_every):
+    x = torch.tensor([[0.5, 0.0], [3.0, 4.0], [30.0, 40.0], [0.0, 0.0]], dtype=D)
+    stop = StopAfterIteration(30) | StopWhenGradientNormLess(1.0)
+    a, b = (solve(P, GradientDescentOptions(x, stop=stop, check_every=n, **HALVE)) for n in (1, check_every))
+    assert a.iterations.tolist() == b.iterations.tolist() == [0, 3, 6, 0]
+    assert torch.equal(a.x, b.x)
+    assert get_reason(a) == get_reason(b)
+
+
+def test_options_without_a_criterion_stop_after_a_hundred_iterations():
+    from manopt_torch.plans.begin import begin
+
+    o = Options(torch.ones(2))
+    begin(P, o)
+    assert o.stop.n == 100
+
+
+def test_meta_tensors_run_through():
+    x = torch.ones(5, 2, device="meta")
+    assert steepest_descent(M, P.cost, x, stop=StopAfterIteration(4)).shape == (5, 2)
