@@ -73,12 +73,19 @@ def _machine() -> dict[str, str]:
 
 
 def written(table: list[Any]) -> str:
-    """Lay the rows out as text."""
-    head = ("case", "what", "median (least - most)", "ratio", "to", "target", "note")
-    cells = [head, *(_cells(row) for row in table)]
-    widths = [max(len(line[n]) for line in cells) for n in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+    """Lay the rows out as text, case by case, a note below its row."""
+    head = ("", "median (least - most)", "ratio (least - most)", "compared with", "target")
+    cells = [_cells(row) for row in table]
+    widths = [max(len(line[n]) for line in (head, *cells)) for n in range(len(head))]
+
+    def line(parts: tuple[str, ...]) -> str:
+        return "  ".join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip()
+
+    lines, case = [line(head), "-" * (sum(widths) + 2 * len(widths) - 2)], ""
+    for row, parts in zip(table, cells, strict=True):
+        lines += [row.case] * (row.case != case) + [line(parts)] + [f"    {row.note}"] * bool(row.note)
+        case = row.case
+    return "\n".join(lines)
 
 
 def _cells(row: Any) -> tuple[str, ...]:
@@ -88,9 +95,9 @@ def _cells(row: Any) -> tuple[str, ...]:
     target = ""
     if row.target is not None:
         verdict = {True: "met", False: "MISSED", None: "not judged"}[row.met]
-        target = f"{row.target[0]} {row.target[1]:g} {verdict}"
+        target = f"{row.target[0]} {row.target[1]:g}: {verdict}"
     ratio = "" if row.ratio is None else spread(row.ratio)
-    return row.case, row.subject, spread(row.figure, f" {row.unit}"), ratio, row.peer, target, row.note
+    return f"  {row.subject}", spread(row.figure, f" {row.unit}"), ratio, row.peer, target
 
 
 if __name__ == "__main__":

@@ -98,7 +98,6 @@ def bare_loop(x: torch.Tensor, steps: int) -> torch.Tensor:
         with torch.enable_grad():
             leaf = x.detach().requires_grad_()
             f = cost(leaf)
-        f.item()
         g = torch.autograd.grad(f, leaf)[0]
         g = g - (x * g).sum() * x
         x = x - STEP * g
@@ -107,16 +106,15 @@ def bare_loop(x: torch.Tensor, steps: int) -> torch.Tensor:
 
 
 def tuned_loop(x: torch.Tensor, steps: int) -> torch.Tensor:
-    """Do the same with the cheapest call that torch has for each line."""
+    """Do the same with the cheapest call that torch has for each line; the cost is the user's and stays."""
     switch = torch._C._set_grad_enabled
     switch(False)
     try:
         for _ in range(steps):
             switch(True)
             leaf = x.detach().requires_grad_()
-            f = torch.dot(leaf, leaf)
+            f = cost(leaf)
             switch(False)
-            f.item()
             g = torch.autograd.grad(f, leaf)[0]
             g = torch.addcmul(g, torch.dot(x, g), x, value=-1)
             x = torch.add(x, g, alpha=-STEP)

@@ -11,11 +11,16 @@ from manopt_torch.errors import OptionsError as OptionsError
 from manopt_torch.errors import ShapeError as ShapeError
 from manopt_torch.errors import UnknownSymbolError as UnknownSymbolError
 from manopt_torch.manifolds import Circle as Circle
+from manopt_torch.manifolds import EmbeddedManifold as EmbeddedManifold
 from manopt_torch.manifolds import Euclidean as Euclidean
 from manopt_torch.manifolds import Manifold as Manifold
+from manopt_torch.manifolds import Positive as Positive
 from manopt_torch.manifolds import Power as Power
 from manopt_torch.manifolds import Product as Product
+from manopt_torch.manifolds import Scaled as Scaled
+from manopt_torch.manifolds import SkewSymmetric as SkewSymmetric
 from manopt_torch.manifolds import Sphere as Sphere
+from manopt_torch.manifolds import Symmetric as Symmetric
 from manopt_torch.manifolds import SymmetricPositiveDefinite as SymmetricPositiveDefinite
 from manopt_torch.plans.action import STOP as STOP
 from manopt_torch.plans.action import Action as Action
@@ -127,5 +132,9 @@ from manopt_torch.stepsizes import Stepsize as Stepsize
 from manopt_torch.stepsizes import get_initial_stepsize as get_initial_stepsize
 from manopt_torch.stepsizes import get_last_stepsize as get_last_stepsize
 from manopt_torch.stepsizes import get_stepsize as get_stepsize
+from manopt_torch.testing import check_gradient as check_gradient
+from manopt_torch.testing import check_hessian as check_hessian
+from manopt_torch.testing import check_manifold as check_manifold
+from manopt_torch.testing import check_solver as check_solver
 
 __version__ = "0.1.0"

@@ -1,11 +1,11 @@
 """Names for the kinds of values that cross module borders."""
 
-from typing import Any, TypeAlias, Union
+from typing import Any, TypeAlias
 
 import torch
 
 # A point (or tangent vector) is a tensor, or a tuple of them for product and factored manifolds.
-Point: TypeAlias = Union[torch.Tensor, tuple["Point", ...]]
+Point: TypeAlias = torch.Tensor | tuple["Point", ...]
 Tangent: TypeAlias = Point
 
 # A scalar of a lane: a Python number in a lone run, a tensor of shape (*batch,) in a batch.

@@ -46,8 +46,8 @@ def load_iris(*, dtype: torch.dtype | None = None, device: torch.device | str | 
         >>> iris.values.shape, iris.names
         (torch.Size([150, 4]), ('setosa', 'versicolor', 'virginica'))
     """
-    with files("manopt_torch.datasets").joinpath("iris.csv").open(encoding="utf-8", newline="") as lines:
-        header, *rows = csv.reader(lines)
+    text = files("manopt_torch.datasets").joinpath("iris.csv").read_text(encoding="utf-8")
+    header, *rows = csv.reader(text.splitlines())
     names = tuple(dict.fromkeys(row[-1] for row in rows))
     return Table(
         values=torch.tensor([[float(number) for number in row[:-1]] for row in rows], dtype=dtype, device=device),

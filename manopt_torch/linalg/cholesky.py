@@ -32,5 +32,5 @@ def congruence(
     A: torch.Tensor,  # shape: (*batch, m, n)
     X: torch.Tensor,  # shape: (*batch, n, n)
 ) -> torch.Tensor:
-    """Return `A X A'`."""
-    return A @ X @ A.mT
+    """Return `A X A'`, the prime being the conjugate transpose."""
+    return A @ X @ A.mH

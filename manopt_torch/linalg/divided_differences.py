@@ -8,11 +8,10 @@ References:
     [Higham:2008], section B.16.
 """
 
-from collections.abc import Callable
-
 import torch
 
-Difference = Callable[..., torch.Tensor]
+from manopt_torch.linalg import trigonometric_differences as trigonometric
+from manopt_torch.linalg.taylor import Difference, by_cases
 
 
 def first_difference(
@@ -66,12 +65,12 @@ def _positive_part(hi: torch.Tensor, lo: torch.Tensor) -> torch.Tensor:
 
 def _exp_second(hi: torch.Tensor, mid: torch.Tensor, lo: torch.Tensor) -> torch.Tensor:
     mean = torch.exp((hi + mid + lo) / 3)
-    return _by_cases(_exp, (hi, mid, lo), torch.ones_like(hi), mean / 2, mean / 24)
+    return by_cases(_exp, (hi, mid, lo), torch.ones_like(hi), mean / 2, mean / 24)
 
 
 def _log_second(hi: torch.Tensor, mid: torch.Tensor, lo: torch.Tensor) -> torch.Tensor:
     inverse_square = ((hi + mid + lo) / 3) ** -2
-    return _by_cases(_log, (hi, mid, lo), lo, -inverse_square / 2, -inverse_square * inverse_square / 4)
+    return by_cases(_log, (hi, mid, lo), lo, -inverse_square / 2, -inverse_square * inverse_square / 4)
 
 
 def _sqrt_second(hi: torch.Tensor, mid: torch.Tensor, lo: torch.Tensor) -> torch.Tensor:
@@ -89,28 +88,13 @@ def _positive_part_second(hi: torch.Tensor, mid: torch.Tensor, lo: torch.Tensor)
     return torch.where(crossing, change / torch.where(crossing, hi - lo, 1.0), 0.0)
 
 
-def _by_cases(
-    first: Difference, arguments: tuple, scale: torch.Tensor, half_second: torch.Tensor, fourth: torch.Tensor
-) -> torch.Tensor:
-    """Return the quotient of first differences, or the Taylor series where the arguments are close.
-
-    `half_second` is f''/2 and `fourth` f''''/24 at the mean of the arguments, where the term between them vanishes.
-    The quotient loses eps / gap, the series gap^4 (gap relative to `scale`): a fifth root of eps balances them.
-    """
-    hi, mid, lo = arguments
-    close = hi - lo <= torch.finfo(hi.dtype).eps ** 0.2 * scale
-    mean = (hi + mid + lo) / 3
-    spread = ((hi - mean).square() + (mid - mean).square() + (lo - mean).square()) / 2
-    quotient = (first(hi, mid) - first(mid, lo)) / torch.where(close, 1.0, hi - lo)
-    return torch.where(close, half_second + fourth * spread, quotient)
-
-
 _FIRST: dict[str, Difference] = {
     "exp": _exp,
     "log": _log,
     "sqrt": _sqrt,
     "inverse_sqrt": _inverse_sqrt,
     "positive_part": _positive_part,
+    **trigonometric.FIRST,
 }
 _SECOND: dict[str, Difference] = {
     "exp": _exp_second,
@@ -118,4 +102,5 @@ _SECOND: dict[str, Difference] = {
     "sqrt": _sqrt_second,
     "inverse_sqrt": _inverse_sqrt_second,
     "positive_part": _positive_part_second,
+    **trigonometric.SECOND,
 }

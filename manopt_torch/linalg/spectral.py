@@ -1,4 +1,4 @@
-r"""Functions of symmetric matrices, differentiable twice, also where eigenvalues repeat.
+r"""Functions of symmetric and Hermitian matrices, differentiable twice, also where eigenvalues repeat.
 
 For $X = V \operatorname{diag}(\lambda) V^\top$ and a scalar function $f$,
 $f(X) = V \operatorname{diag}(f(\lambda)) V^\top$. Differentiating the eigenvectors would divide by differences of
@@ -27,8 +27,8 @@ from manopt_torch.linalg.divided_differences import first_difference, second_dif
 def symmetric_part(
     X: torch.Tensor,  # shape: (*batch, n, n)
 ) -> torch.Tensor:
-    """Return half the sum of a matrix and its transpose."""
-    return (X + X.mT) * 0.5
+    """Return half the sum of a matrix and its (conjugate) transpose."""
+    return (X + X.mH) * 0.5
 
 
 def sym_eigh(
@@ -39,7 +39,7 @@ def sym_eigh(
     LAPACK refuses a whole batch that holds one NaN. Here such a matrix gets NaN eigenvalues, its neighbours are safe.
     """
     X = X.detach()
-    not_a_number = (X * 0).sum((-2, -1), keepdim=True)  # zero for a finite matrix
+    not_a_number = (X * 0).sum((-2, -1), keepdim=True).abs()  # zero for a finite matrix
     eigenvalues, eigenvectors = torch.linalg.eigh(torch.where(not_a_number == 0, X, 0.0))
     return eigenvalues + not_a_number[..., 0], eigenvectors
 
@@ -50,7 +50,7 @@ def sym_expm(
     """Return the exponential of the symmetric part of a matrix."""
     X = symmetric_part(X)
     eigenvalues, eigenvectors = sym_eigh(X)
-    return _matrix_function(X, eigenvalues, eigenvectors, torch.exp(eigenvalues), "exp")
+    return spectral_function(X, eigenvalues, eigenvectors, torch.exp(eigenvalues), "exp")
 
 
 def sym_logm(
@@ -67,12 +67,12 @@ def sym_logm(
     X = symmetric_part(X)
     eigenvalues, eigenvectors = sym_eigh(X)
     if less_identity is None:
-        return _matrix_function(X, eigenvalues, eigenvectors, torch.log(eigenvalues), "log")
+        return spectral_function(X, eigenvalues, eigenvectors, torch.log(eigenvalues), "log")
     near = less_identity[..., None]
     shifted = torch.where(near, eigenvalues + 1, eigenvalues)
     # log1p sees zeros where it is not selected, so that it makes no NaN there
     values = torch.where(near, torch.log1p(torch.where(near, eigenvalues, 0.0)), torch.log(shifted))
-    return _matrix_function(X, shifted, eigenvectors, values, "log")
+    return spectral_function(X, shifted, eigenvectors, values, "log")
 
 
 def sym_sqrtm(
@@ -81,7 +81,7 @@ def sym_sqrtm(
     """Return the square root of the symmetric part of a positive semidefinite matrix; NaN where it is not."""
     X = symmetric_part(X)
     eigenvalues, eigenvectors = sym_eigh(X)
-    return _matrix_function(X, eigenvalues, eigenvectors, torch.sqrt(eigenvalues), "sqrt")
+    return spectral_function(X, eigenvalues, eigenvectors, torch.sqrt(eigenvalues), "sqrt")
 
 
 def sym_inv_sqrtm(
@@ -99,8 +99,8 @@ def sym_sqrtm_pair(
     eigenvalues, eigenvectors = sym_eigh(X)
     roots = torch.sqrt(eigenvalues)
     return (
-        _matrix_function(X, eigenvalues, eigenvectors, roots, "sqrt"),
-        _matrix_function(X, eigenvalues, eigenvectors, 1 / roots, "inverse_sqrt"),
+        spectral_function(X, eigenvalues, eigenvectors, roots, "sqrt"),
+        spectral_function(X, eigenvalues, eigenvectors, 1 / roots, "inverse_sqrt"),
     )
 
 
@@ -118,14 +118,22 @@ def sym_floor(
     floor = relative_floor * torch.where(largest > 0, largest, 1.0)
     excess = eigenvalues - floor
     eye = torch.eye(X.shape[-1], dtype=X.dtype, device=X.device)
-    above = _matrix_function(X, excess, eigenvectors, excess.clamp(min=0), "positive_part")
+    above = spectral_function(X, excess, eigenvectors, excess.clamp(min=0), "positive_part")
     done = (excess >= 0).all(-1)[..., None, None]
     return torch.where(done, X, above + floor[..., None] * eye)
 
 
-def _matrix_function(
-    X: torch.Tensor, eigenvalues: torch.Tensor, eigenvectors: torch.Tensor, values: torch.Tensor, name: str
+def spectral_function(
+    X: torch.Tensor,  # shape: (*batch, n, n)
+    eigenvalues: torch.Tensor,  # shape: (*batch, n)
+    eigenvectors: torch.Tensor,  # shape: (*batch, n, n)
+    values: torch.Tensor,  # shape: (*batch, n)
+    name: str,
 ) -> torch.Tensor:
+    """Return f(X) from the eigendecomposition of X and the values of f, which count as constants.
+
+    X only receives the derivative, by the divided differences of that name.
+    """
     # where no derivative can be asked for, spare the bookkeeping of an autograd.Function, which costs more than eigh
     # of a small matrix; -1 stands for "no forward-mode level", and torch without that name keeps the bookkeeping
     if not torch.is_grad_enabled() and getattr(forward_ad, "_current_level", 0) < 0:
@@ -134,11 +142,11 @@ def _matrix_function(
 
 
 def _assemble(eigenvectors: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:
-    return eigenvectors @ inner @ eigenvectors.mT
+    return eigenvectors @ inner @ eigenvectors.mH
 
 
 def _in_eigenbasis(eigenvectors: torch.Tensor, G: torch.Tensor) -> torch.Tensor:
-    return eigenvectors.mT @ G @ eigenvectors
+    return eigenvectors.mH @ G @ eigenvectors
 
 
 class _MatrixFunction(torch.autograd.Function):
@@ -148,7 +156,7 @@ class _MatrixFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(X: Any, eigenvalues: Any, eigenvectors: Any, values: Any, name: str) -> torch.Tensor:
-        return (eigenvectors * values[..., None, :]) @ eigenvectors.mT
+        return (eigenvectors * values[..., None, :]) @ eigenvectors.mH
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:

@@ -11,6 +11,7 @@ import torch
 from manopt_torch.errors import OptionsError
 from manopt_torch.linalg.scalar import safe_sqrt
 from manopt_torch.manifolds import bases, validation
+from manopt_torch.manifolds.fields import real_inner
 from manopt_torch.manifolds.points import axpy, first_leaf, leaf_shapes, leaves, map_leaves, map_shaped
 
 
@@ -37,8 +38,10 @@ class Manifold(ABC):
     """
 
     point_shape: tuple
-    dim: int
+    dim: int  # real dimension, also of a complex manifold
     typical_dist: float
+
+    field: str = "real"  # or "complex": of the entries of points and tangents; scalars and coordinates are real
 
     has_exp: bool = True  # these three follow from what the class writes; see `__init_subclass__`
     has_log: bool = True
@@ -172,7 +175,7 @@ class Manifold(ABC):
         """Draw tangent vectors of unit length at `x`, uniformly over directions."""
         ref = first_leaf(x)
         shape = (*self.batch_shape(x), self.dim)
-        c = torch.randn(shape, generator=generator, dtype=ref.dtype, device=ref.device)
+        c = torch.randn(shape, generator=generator, dtype=ref.dtype.to_real(), device=ref.device)
         return self.from_coordinates(x, c / torch.linalg.vector_norm(c, dim=-1, keepdim=True))
 
     def zero_tangent(self, x: Any) -> Any:
@@ -188,7 +191,7 @@ class Manifold(ABC):
         """Return how far `u` is off the tangent space at `x`, shape `(*batch,)`."""
         difference = map_leaves(torch.sub, u, self.project_tangent(x, u))
         squares = map_shaped(
-            lambda ndim, d: (d * d).flatten(-ndim).sum(-1) if ndim else d * d, self.point_shape, difference
+            lambda ndim, d: real_inner(d, d, tuple(range(-ndim, 0))), self.point_shape, difference
         )
         return safe_sqrt(reduce(torch.add, leaves(squares)))
 

@@ -27,7 +27,7 @@ def projected_basis(M: "Manifold", x: Any) -> Any:
     eigenvalues span the tangent space; a Cholesky factor of their Gram matrix makes them orthonormal in the metric.
     The basis jumps where eigenvectors do: do not differentiate through it.
     """
-    units = from_vector(_units(M, x, M.ambient_size), x, M.point_shape)
+    units = from_vector(_units(M, x, to_vector(x, M.point_shape).shape[-1]), x, M.point_shape)
     rows = to_vector(M.project_tangent(new_axis(x, M.point_shape), units), M.point_shape)
     _, vectors = sym_eigh(rows.mT @ rows)
     span = vectors[..., -M.dim :].mT  # eigenvalues ascend: the last `dim` are the nonzero ones
@@ -68,4 +68,4 @@ def gram_matrix(
 
 def _units(M: "Manifold", x: Any, n: int) -> torch.Tensor:
     ref = first_leaf(x)
-    return torch.eye(n, dtype=ref.dtype, device=ref.device).expand(*M.batch_shape(x), n, n)
+    return torch.eye(n, dtype=ref.dtype.to_real(), device=ref.device).expand(*M.batch_shape(x), n, n)

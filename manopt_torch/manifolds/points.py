@@ -84,14 +84,19 @@ def new_axis(tree: Any, shape: tuple) -> Any:
 
 
 def to_vector(tree: Any, shape: tuple) -> torch.Tensor:
-    """Lay the entries of a point side by side, shape `(*batch, size)`.
+    """Lay the real entries of a point side by side, shape `(*batch, size)`; a complex entry is two.
 
     Examples:
         >>> to_vector((torch.zeros(5, 3), torch.zeros(5, 2, 2)), ((3,), (2, 2))).shape
         torch.Size([5, 7])
     """
-    rows = map_shaped(lambda ndim, leaf: leaf.flatten(-ndim) if ndim else leaf[..., None], shape, tree)
-    return torch.cat(leaves(rows), dim=-1)
+    return torch.cat(leaves(map_shaped(_real_row, shape, tree)), dim=-1)
+
+
+def _real_row(ndim: int, leaf: torch.Tensor) -> torch.Tensor:
+    if leaf.is_complex():
+        return torch.view_as_real(leaf.resolve_conj()).flatten(-1 - ndim)
+    return leaf.flatten(-ndim) if ndim else leaf[..., None]
 
 
 def from_vector(
@@ -99,11 +104,17 @@ def from_vector(
     like: Any,
     shape: tuple,
 ) -> Any:
-    """Undo `to_vector`; the tuple types are those of `like`."""
-    pieces = zip(v.split([math.prod(part) for part in leaf_shapes(shape)], dim=-1), leaf_shapes(shape), strict=True)
+    """Undo `to_vector`; the tuple types, and which leaves are complex, are those of `like`."""
+    sizes = [
+        math.prod(part) * (2 if leaf.is_complex() else 1)
+        for part, leaf in zip(leaf_shapes(shape), leaves(like), strict=True)
+    ]
+    pieces = zip(v.split(sizes, dim=-1), leaf_shapes(shape), strict=True)
 
-    def next_leaf(_: Any) -> torch.Tensor:
+    def next_leaf(leaf: torch.Tensor) -> torch.Tensor:
         piece, own = next(pieces)
+        if leaf.is_complex():
+            return torch.view_as_complex(piece.reshape((*v.shape[:-1], *own, 2)).contiguous())
         return piece.reshape((*v.shape[:-1], *own))
 
     return map_leaves(next_leaf, like)

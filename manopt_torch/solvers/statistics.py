@@ -8,6 +8,7 @@ References: [Karcher:1977]; [Afsari:2011]; [FletcherVenkatasubramanianJoshi:2009
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,11 +17,13 @@ from manopt_torch._host import first_failures
 from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import expand_right, first_leaf, leaves, map_leaves
+from manopt_torch.plans.options import lane_of, memory_of
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenGradientNormLess
 from manopt_torch.problems.gradient import GradientProblem
 from manopt_torch.solvers.steepest_descent import GradientDescentOptions
 from manopt_torch.stepsizes.armijo import ArmijoLinesearch
+from manopt_torch.stepsizes.base import Linesearch, Stepsize
 
 # gradients of the mean are lengths: this many roundings of the dtype is as far as they go down
 _GRADIENT_ROUNDINGS = 64
@@ -70,7 +73,7 @@ def mean(
         return 0.5 * (w * M.squared_dist(_spread(y, w), _packed(x, points))).sum(-1)
 
     def gradient(y: Any, w: torch.Tensor, *points: torch.Tensor) -> Any:
-        return _weighted_sum(-w, M.log(_spread(y, w), _packed(x, points)))
+        return _tangent_sum(M, y, -w, M.log(_spread(y, w), _packed(x, points)))
 
     return _minimise(M, x, weights, start, stop, cost, gradient, return_options)
 
@@ -86,8 +89,9 @@ def median(
 ) -> Any:
     r"""Return the Riemannian (geometric) median of points, one for each problem of the batch.
 
-    Less sensitive to outliers than the mean. Steepest descent along geodesics from the mean, with a line search, since
-    the cost has kinks at the points: a point whose weight outbalances the others is reached as a limit.
+    Less sensitive to outliers than the mean. Steepest descent along geodesics from the mean, with the step size of
+    Weiszfeld's iteration $1 / \sum_j (w_j / d_j)$, which knows the scale of the data, halved where curvature or a kink
+    of the cost asks for it: a point whose weight outbalances the others is reached as a limit.
 
     Args:
         M: the manifold.
@@ -115,18 +119,21 @@ def median(
         1.0
     """
 
+    def lengths(y: Any, w: torch.Tensor, *points: torch.Tensor) -> torch.Tensor:
+        return M.dist(_spread(y, w), _packed(x, points))
+
     def cost(y: Any, w: torch.Tensor, *points: torch.Tensor) -> torch.Tensor:
-        return (w * M.dist(_spread(y, w), _packed(x, points))).sum(-1)
+        return (w * lengths(y, w, *points)).sum(-1)
 
     def gradient(y: Any, w: torch.Tensor, *points: torch.Tensor) -> Any:
         at, others = _spread(y, w), _packed(x, points)
         u = M.log(at, others)
         length = M.norm(at, u)
         # a point that coincides with the iterate contributes the zero subgradient
-        return _weighted_sum(-w / torch.where(length > 0, length, 1.0), u)
+        return _tangent_sum(M, y, -w / torch.where(length > 0, length, 1.0), u)
 
     first = mean(M, x, weights=weights) if start is None else start
-    return _minimise(M, x, weights, first, stop, cost, gradient, return_options)
+    return _minimise(M, x, weights, first, stop, cost, gradient, return_options, _WeiszfeldSearch(lengths))
 
 
 def variance(
@@ -162,8 +169,38 @@ def variance(
     return (w * M.squared_dist(_spread(c, w), x)).sum(-1) * (n / ((n - 1) * M.dim))
 
 
+def _full_step_search() -> ArmijoLinesearch:
+    """Halve the first step until it decreases the cost; near the optimum, where costs are flat, take it in full."""
+    return ArmijoLinesearch(1.0, contraction_factor=0.5, max_increases=0, cost_resolution=8.0)
+
+
+class _WeiszfeldSearch(Linesearch):
+    """Search from the step size of Weiszfeld's iteration; `lengths(y, *data)` are the distances to the points."""
+
+    def __init__(self, lengths: Callable[..., torch.Tensor]) -> None:
+        self.lengths = lengths
+        self.search = _full_step_search()
+
+    def __call__(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
+        lane, w = lane_of(p, o), p.data[0]
+        d = self.lengths(o.x, *p.data)
+        apart = d > 0
+        pull = torch.where(apart, w / torch.where(apart, d, 1.0), 0.0).sum(-1)
+        pull = torch.where(pull > 0, pull, 1.0)  # all points in one place
+        memory_of(self.search, p, o)["last"] = lane.div(1.0, lane.scalar(pull))
+        return self.search(p, o, i, eta)
+
+
 def _minimise(
-    M: Manifold, x: Any, weights: Any, start: Any, stop: Any, cost: Any, gradient: Any, return_options: bool
+    M: Manifold,
+    x: Any,
+    weights: Any,
+    start: Any,
+    stop: Any,
+    cost: Any,
+    gradient: Any,
+    return_options: bool,
+    stepsize: Stepsize | None = None,
 ) -> Any:
     w = _check_weights(M, x, weights)
     if start is None:
@@ -173,8 +210,7 @@ def _minimise(
     tolerance = _GRADIENT_ROUNDINGS * torch.finfo(first_leaf(x).dtype).eps
     options = GradientDescentOptions(
         start,
-        # costs near the optimum are flat: within a few roundings the full step is taken
-        stepsize=ArmijoLinesearch(1.0, contraction_factor=0.5, max_increases=0, cost_resolution=8.0),
+        stepsize=_full_step_search() if stepsize is None else stepsize,
         stop=StopAfterIteration(200) | StopWhenGradientNormLess(tolerance) if stop is None else stop,
         retraction_method="exp" if M.has_exp else None,
     )
@@ -220,7 +256,12 @@ def _spread(y: Any, w: torch.Tensor) -> Any:
     return map_leaves(lambda leaf: leaf.unsqueeze(w.dim() - 1), y)
 
 
-def _weighted_sum(w: torch.Tensor, u: Any) -> Any:
-    """Sum tangent vectors over the axis of the points."""
+def _tangent_sum(M: Manifold, y: Any, w: torch.Tensor, u: Any) -> Any:
+    """Sum tangent vectors at `y` over the axis of the points, with weights.
+
+    At a point that is off the manifold by rounding a logarithm leaves the tangent space by as much, which geodesic
+    steps would double again and again: the projection stops that.
+    """
     axis = w.dim() - 1
-    return map_leaves(lambda leaf: (expand_right(w, leaf.dim() - w.dim()) * leaf).sum(axis), u)
+    total = map_leaves(lambda leaf: (expand_right(w, leaf.dim() - w.dim()) * leaf).sum(axis), u)
+    return M.project_tangent(y, total)

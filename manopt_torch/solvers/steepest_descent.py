@@ -130,7 +130,7 @@ def steepest_descent(
     Examples:
         >>> import torch
         >>> from manopt_torch import Sphere, steepest_descent
-        >>> x = steepest_descent(Sphere(3), lambda x: x[..., 2], torch.tensor([0.6, 0.8, 0.0]).double())
+        >>> x = steepest_descent(Sphere(3), lambda x: x[..., 2], torch.tensor([0.6, 0.8, 0.0], dtype=torch.float64))
         >>> round(float(x[2]), 6)
         -1.0
     """

@@ -37,9 +37,9 @@ class ArmijoLinesearch(Linesearch):
             search does not start beyond the cut locus.
         max_increases: bound on the growing rounds of one search.
         max_decreases: bound on the shrinking rounds.
-        cost_resolution: how much (in units of rounding, relative to the cost) the cost may miss the rule; 0.5 rounds
-            the bound as the cost itself is rounded. A few units let runs go on to gradients that the cost can no
-            longer resolve.
+        cost_resolution: how much (in units of rounding, relative to the cost) the cost may miss the rule; 0.25, less
+            than half a unit in the last place, lets an equal cost pass but none that is higher. A few units let runs
+            with a step known to be good go on to gradients that the cost can no longer resolve.
         retraction_method: retraction for calls without options; in a run the options' own is used.
 
     Shapes:
@@ -68,7 +68,7 @@ class ArmijoLinesearch(Linesearch):
     max_stepsize: float | None = None
     max_increases: int = 100  # as in Manopt.jl: an unbounded cost must not grow the step for ever
     max_decreases: int = 1000
-    cost_resolution: float = 0.5
+    cost_resolution: float = 0.25  # from 0.5 on, rounding drives steps up and runs zigzag about the minimum
     retraction_method: str | None = None
 
     def __post_init__(self) -> None:

@@ -93,8 +93,7 @@ def check_gradient(
 
     Examples:
         >>> import torch
-        >>> from manopt_torch.manifolds import Sphere
-        >>> from manopt_torch.problems import GradientProblem
+        >>> from manopt_torch import GradientProblem, Sphere
         >>> a = torch.diag(torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64))
         >>> f = lambda x: (x * (x @ a)).sum(-1)
         >>> g = torch.Generator().manual_seed(1)

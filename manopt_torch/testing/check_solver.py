@@ -64,11 +64,11 @@ def check_solver(
 ) -> SolverReport:
     """Check that a solver of one's own keeps the laws that all solvers of the package keep.
 
-    The laws: cost and gradient belong to the point after each step; a problem in a batch of two comes out as it does
-    alone; a finished problem does not move; debug and record change no iterate; `solve` does what stepping by hand
-    does; a run taken up from its `state_dict` goes on as if it had not been interrupted; fresh options give the same
-    again; `StopAfterIteration(n)` takes `n` steps; start and data stay as they were. A law that ends in an error is
-    broken.
+    The laws: after each step cost and gradient belong to the point, and the point to the manifold; a problem in a batch
+    of two comes out as it does alone; a finished problem does not move; debug and record change no iterate; `solve`
+    does what stepping by hand does; a run taken up from its `state_dict` goes on as if it had not been interrupted;
+    fresh options give the same again; `StopAfterIteration(n)` takes `n` steps; start and data stay as they were. A law
+    that ends in an error is broken.
 
     Args:
         options_factory: returns fresh options for a start, e.g. `lambda x: MyOptions(x, stepsize=...)`; its stopping
@@ -91,9 +91,7 @@ def check_solver(
 
     Examples:
         >>> import torch
-        >>> from manopt_torch.problems import GradientProblem
-        >>> from manopt_torch.manifolds import Sphere
-        >>> from manopt_torch.solvers.steepest_descent import GradientDescentOptions
+        >>> from manopt_torch import GradientDescentOptions, GradientProblem, Sphere
         >>> p = GradientProblem(Sphere(3), lambda x: x[..., 2])
         >>> check = check_solver(GradientDescentOptions, p, torch.tensor([0.6, 0.0, 0.8], dtype=torch.float64))
         >>> check.passed, len(check.laws)

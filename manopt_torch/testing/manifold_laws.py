@@ -80,7 +80,7 @@ def exp_laws(M: Manifold, s: Sample) -> Iterator[Finding]:
     yield Finding("exp of zero is the point", point_gap(M, s.x, M.exp(s.x, M.zero_tangent(s.x))))
     yield Finding("exp stays on the manifold", M.off_manifold(y))
     yield Finding("exp(x, u, t) is exp(x, t u)", point_gap(M, y, M.exp(s.x, step)))
-    half = torch.full(M.batch_shape(s.x), 0.5, dtype=first_leaf(s.x).dtype, device=first_leaf(s.x).device)
+    half = torch.full(M.batch_shape(s.x), 0.5, dtype=s.radius.dtype, device=s.radius.device)
     yield Finding("a float step and a tensor step agree", point_gap(M, M.exp(s.x, s.u, 0.5), M.exp(s.x, s.u, half)))
 
 

@@ -30,7 +30,7 @@ def draw(
     """Draw a sample; the same generator state gives the same sample."""
     x = M.random_point(*batch, generator=generator, dtype=dtype, device=device)
     u, v = M.random_tangent(x, generator), M.random_tangent(x, generator)
-    radius = 0.9 * torch.as_tensor(M.injectivity_radius(x), dtype=dtype, device=device).clamp(max=2 / 0.9)
+    radius = 0.9 * torch.as_tensor(M.injectivity_radius(x), dtype=dtype.to_real(), device=device).clamp(max=2 / 0.9)
     far = M.exp(x, v, 0.7 * radius) if M.has_exp else M.retract(x, v, 0.3 * radius)
     z, w = _gaussian(x, generator), _gaussian(x, generator)
     return Sample(x=x, y=far, u=u, v=v, z=z, w=w, radius=radius, cost=_smooth_cost(M, x, generator))
@@ -56,9 +56,9 @@ def _gaussian(x: Any, generator: torch.Generator | None) -> Any:
 
 
 def _smooth_cost(M: Manifold, x: Any, generator: torch.Generator | None) -> Callable[[Any], torch.Tensor]:
-    ref, n = first_leaf(x), M.ambient_size
-    shape = (*M.batch_shape(x), n)
-    a, b = (torch.randn(shape, generator=generator, dtype=ref.dtype, device=ref.device) for _ in range(2))
+    shape = to_vector(x, M.point_shape).shape
+    n, ref = shape[-1], first_leaf(x)
+    a, b = (torch.randn(shape, generator=generator, dtype=ref.dtype.to_real(), device=ref.device) for _ in range(2))
 
     def cost(p: Any) -> torch.Tensor:
         p = to_vector(p, M.point_shape)

@@ -5,9 +5,28 @@ from typing import Any
 import pytest
 import torch
 
-from manopt_torch.manifolds import Circle, Euclidean, Manifold, Power, Product, Sphere, SymmetricPositiveDefinite
+from manopt_torch.manifolds import (
+    Circle,
+    EmbeddedManifold,
+    Euclidean,
+    Manifold,
+    Positive,
+    Power,
+    Product,
+    Scaled,
+    SkewSymmetric,
+    Sphere,
+    Symmetric,
+    SymmetricPositiveDefinite,
+)
 from manopt_torch.manifolds.points import first_leaf, leaves
 from manopt_torch.testing.manifold_sample import draw
+
+
+def ellipsoid_cut(x: torch.Tensor) -> torch.Tensor:
+    axes = torch.arange(1.0, 5.0, dtype=x.dtype, device=x.device)
+    return torch.stack([(x * x * axes).sum(-1) - 1, x[..., 0] * x[..., 1] + x[..., 2] - 0.1], dim=-1)
+
 
 # a new manifold joins by a line here
 MANIFOLDS = [
@@ -18,6 +37,11 @@ MANIFOLDS = [
     Circle(),
     SymmetricPositiveDefinite(1),
     SymmetricPositiveDefinite(3),
+    Positive(2, 3),
+    Symmetric(3),
+    SkewSymmetric(3),
+    Scaled(Product(Sphere(3), Euclidean(2)), 0.5),
+    EmbeddedManifold(ellipsoid_cut, (4,)),
     Product(Sphere(3), Euclidean(), SymmetricPositiveDefinite(2)),
     Product(Circle(), Product(Sphere(3), Power(Circle(), 2))),
     Power(Sphere(3), 2, 2),
@@ -32,6 +56,7 @@ TORCH_WARNINGS = [
     pytest.mark.filterwarnings("ignore:.*Function'> should not be instantiated:DeprecationWarning"),
 ]
 every_manifold = pytest.mark.parametrize("M", MANIFOLDS, ids=repr)
+with_log = pytest.mark.parametrize("M", [M for M in MANIFOLDS if M.has_exp and M.has_log], ids=repr)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 every_batch = pytest.mark.parametrize("batch", BATCHES, ids=str)
 
@@ -47,8 +72,8 @@ def sample(M: Manifold, *batch: int, dtype: torch.dtype = torch.float64) -> Any:
 def calls(M: Manifold, s: Any) -> dict[str, tuple]:
     """List a call of each method that takes points: name -> arguments."""
     first = first_leaf(s.x)
-    t = torch.full(M.batch_shape(s.x), 0.3, dtype=first.dtype, device=first.device)
-    c = torch.full((*M.batch_shape(s.x), M.dim), 0.2, dtype=first.dtype, device=first.device)
+    t = torch.full(M.batch_shape(s.x), 0.3, dtype=first.dtype.to_real(), device=first.device)
+    c = torch.full((*M.batch_shape(s.x), M.dim), 0.2, dtype=first.dtype.to_real(), device=first.device)
     table = {
         "inner": (s.x, s.u, s.v),
         "norm": (s.x, s.u),

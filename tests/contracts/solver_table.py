@@ -78,7 +78,7 @@ CONVERGENT = [(s, c) for s, c in PAIRS if s.to_converge <= c.provides]
 BATCHES = [(), (2,), (2, 3)]
 DTYPES = [torch.float64, torch.float32]
 # for laws that do not depend on how batch axes and dtype meet: each of them at least once
-CORNERS = [((), torch.float64), ((2,), torch.float32), ((2, 3), torch.float64)]
+CORNERS = [((), torch.float32), ((2, 3), torch.float64)]
 # for laws about the loop, to which one kind of point is like another: a tensor, a scalar, a tuple
 PLAIN = [(s, c) for s, c in PAIRS if c.name in ("rayleigh, sums", "exponential", "product")]
 
@@ -91,7 +91,7 @@ every_pair = over(PAIRS)
 every_plain_pair = over(PLAIN)
 every_solver = pytest.mark.parametrize("solver", SOLVERS, ids=str)
 every_batch = pytest.mark.parametrize("batch", BATCHES, ids=str)
-every_corner = pytest.mark.parametrize(("batch", "dtype"), CORNERS, ids=["lone", "two, float32", "two by three"])
+every_corner = pytest.mark.parametrize(("batch", "dtype"), CORNERS, ids=["lone, float32", "two by three"])
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: str(d)[6:])
 
 

@@ -19,6 +19,7 @@ from manopt_torch import (
     NotOnManifoldError,
     OptionsError,
     Product,
+    RecordAction,
     ShapeError,
     Sphere,
     StopAfter,
@@ -98,42 +99,38 @@ STARTS: dict[str, tuple[Any, Any, type, type, str]] = {
 }
 
 
+class Seen(RecordAction):
+    """Note the indices with which an action is called."""
+
+    def __init__(self) -> None:
+        self.recorded_values: list[int] = []
+
+    def __call__(self, p: Any, o: Any, i: int) -> None:
+        self.recorded_values.append(i)
+
+
 @pytest.mark.parametrize("solver", [s for s in SOLVERS if "gradient" in s.needs], ids=str)
 @pytest.mark.parametrize("name", STARTS)
 def test_a_bad_problem_or_start(solver: Any, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     problem, x, error, builtin, words = STARTS[name]
     options = solver.options(problem_named("quadratic"), x, stop=StopAfterIteration(3))
-    recorded: list[int] = []
+    seen = Seen()
     with pytest.raises(error, match=words) as raised:
-        solve(problem, options, debug=[":Cost", ":Stop", 1], record=lambda_record(recorded))
+        solve(problem, options, debug=[":Cost", ":Stop", 1], record=seen)
     assert isinstance(raised.value, builtin) and isinstance(raised.value, ManoptError)
     assert options.x is x and options.iteration == 0
-    assert capsys.readouterr().out == "" and not recorded
-
-
-def lambda_record(seen: list[int]) -> Any:
-    from manopt_torch import RecordAction
-
-    class Seen(RecordAction):
-        def __init__(self) -> None:
-            self.recorded_values = []
-
-        def __call__(self, p: Any, o: Any, i: int) -> None:
-            seen.append(i)
-
-    return Seen()
+    assert capsys.readouterr().out == "" and not seen.recorded_values
 
 
 OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "no criterion": ({"stop": 100}, r"StopAfterIteration\(100\), got 100"),
     "a criterion's class": ({"stop": StopAfterIteration}, "stop must be a stopping criterion"),
-    "no stepsize": ({"stepsize": 0.1}, "stepsize must be a Stepsize, got 0.1"),
+    "no stepsize": ({"stepsize": 0.1}, "stepsize must be.*got 0.1"),
     "a stepsize's class": ({"stepsize": ArmijoLinesearch}, "ArmijoLinesearch"),
     "check_every": ({"check_every": 0}, "check_every must be an int >= 1, got 0"),
     "check_every, a float": ({"check_every": 2.0}, "check_every"),
     "unknown keyword": ({"stepsise": 1}, "unknown keyword stepsise; it takes .*stepsize"),
     "unknown retraction": ({"retraction_method": "cayley"}, "cayley.*'projection', 'exp'"),
-    "steps of another batch": ({"stepsize": ConstantStepsize(torch.ones(3))}, "3"),
 }
 
 
@@ -145,6 +142,13 @@ def test_bad_options(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(OptionsError, match=words):
         solve(linear(), GradientDescentOptions(X, **keywords), debug=[":Cost"])
     assert capsys.readouterr().out == ""
+
+
+def test_step_sizes_for_another_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    o = GradientDescentOptions(X, stepsize=ConstantStepsize(torch.ones(3)))
+    with pytest.raises(ShapeError, match=r"length has shape \(3,\).*\(2,\)"):
+        solve(linear(), o, debug=[":Cost"])
+    assert capsys.readouterr().out == "" and o.x is X
 
 
 @pytest.mark.parametrize(

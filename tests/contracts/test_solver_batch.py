@@ -45,7 +45,7 @@ BY_MATMUL = [(s, c) for s, c in CONVERGENT if c.name == "rayleigh, bmm"]
 @every_dtype
 def test_a_problem_comes_out_the_same_in_every_batch(solver: Any, case: Any, dtype: Any) -> None:
     problem, x, *_ = solver.pose(case, 6, dtype=dtype)
-    stop = StopAfterIteration(25) | StopWhenGradientNormLess(solver.accuracy[dtype])
+    stop = StopAfterIteration(12) | StopWhenGradientNormLess(1e-2)  # some end, some go on
 
     def run(problem: Any, x: Any) -> dict[str, Any]:
         return state_of(solve(problem, solver.options(case, x, stop=stop)))
@@ -55,9 +55,8 @@ def test_a_problem_comes_out_the_same_in_every_batch(solver: Any, case: Any, dty
     two_by_three.data = tuple(d.unflatten(0, (2, 3)) for d in problem.data)
     folded = run(two_by_three, map_leaves(lambda leaf: leaf.unflatten(0, (2, 3)), x))
     assert_same_state(six, {name: unfold(value) for name, value in folded.items()})
-    for pair in ([1, 4], [5, 2]):
-        index = torch.tensor(pair)
-        assert_same_state({name: at(value, index) for name, value in six.items()}, run(*sub_problem(problem, x, index)))
+    two = torch.tensor([5, 2])
+    assert_same_state({name: at(value, two) for name, value in six.items()}, run(*sub_problem(problem, x, two)))
 
     alone = run(*sub_problem(problem, x, 3))
     if case.elementwise:

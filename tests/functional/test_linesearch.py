@@ -146,9 +146,7 @@ def test_every_problem_of_a_batch_has_the_trials_of_a_lone_one(most):
 
     cost = torch.tensor([f(0.0) for f, _ in FUNCTIONS], dtype=D)
     slope = torch.tensor([s for _, s in FUNCTIONS], dtype=D)
-    found = armijo(
-        lane, probe, cost, slope, lane.full(1.0), lane.full(True), numbers, lambda: lane.full(2.0**-20)
-    )
+    found = armijo(lane, probe, cost, slope, lane.full(1.0), lane.full(True), numbers, lambda: lane.full(2.0**-20))
     for k, (f, s) in enumerate(FUNCTIONS):
         alone, _ = search(f, s, numbers=numbers, floor=2.0**-20)
         assert found.step[k].item() == alone.step

@@ -6,9 +6,9 @@ import random
 import pytest
 import torch
 
+from manopt_torch import Circle, Euclidean, Product
 from manopt_torch.functional import masked
 from manopt_torch.functional.masked import Batch, Lone, any_active, count_active, host_read, lane_for
-from manopt_torch.manifolds import Circle, Euclidean, Product
 
 NUMBERS = [0.0, -0.0, 1.0, -2.5, 1e308, 1e-320, math.inf, -math.inf, math.nan]
 PAIRS = [(a, b) for a in NUMBERS for b in NUMBERS]

@@ -138,7 +138,9 @@ def test_memory_made_after_the_first_gathering_is_whole_too():
     x[5], x[17], x[30] = 1.0, 2.0, 3.0
     search = ArmijoLinesearch()
     p = GradientProblem(Euclidean(1), lambda x, w: (w * x**4).sum(-1), data=(w,))
-    o = solve(p, GradientDescentOptions(x, stepsize=search, stop=StopAfterIteration(3) | StopWhenGradientNormLess(1e-9)))
+    o = solve(
+        p, GradientDescentOptions(x, stepsize=search, stop=StopAfterIteration(3) | StopWhenGradientNormLess(1e-9))
+    )
     moved = torch.tensor([5, 17, 30])
     assert (o.iterations == 3).nonzero().flatten().tolist() == moved.tolist()
     assert o.last_stepsize.shape == o.memory[search]["last"].shape == (40,)

@@ -17,7 +17,6 @@ from manopt_torch import (
     get_solver_result,
     initialize_solver,
     solve,
-    state,
     step_solver,
     stop_solver,
 )
@@ -26,6 +25,7 @@ from manopt_torch.plans.begin import begin
 from manopt_torch.plans.commit import commit
 from manopt_torch.plans.dispatch import Verb
 from manopt_torch.plans.hooks import Hooks
+from manopt_torch.plans.options import state
 
 P = CostProblem(Euclidean(2), lambda x: x.sum(-1))
 
@@ -123,7 +123,9 @@ def test_the_nearest_base_wins():
 @pytest.mark.parametrize("verb", [initialize_solver, step_solver])
 def test_a_missing_implementation_says_how_to_add_one(verb):
     name = verb.__name__
-    with pytest.raises(OptionsError, match=rf"no {name} for OtherOptions: add one with @{name}.register\(OtherOptions\)"):
+    with pytest.raises(
+        OptionsError, match=rf"no {name} for OtherOptions: add one with @{name}.register\(OtherOptions\)"
+    ):
         verb.resolve(OtherOptions)
 
 

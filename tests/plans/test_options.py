@@ -21,7 +21,6 @@ from manopt_torch import (
     StopWhenChangeLess,
     get_options,
     solve,
-    state,
     steepest_descent,
 )
 from manopt_torch.errors import OptionsError
@@ -34,6 +33,7 @@ from manopt_torch.plans.options import (
     lane_of,
     memory_of,
     per_problem_fields,
+    state,
     state_defaults,
 )
 
@@ -70,7 +70,9 @@ def test_state_fields_are_no_arguments():
 
 
 def test_functors_and_front_functions_know_their_keywords_too():
-    with pytest.raises(OptionsError, match="ArmijoLinesearch got unknown keyword shrink; it takes initial_stepsize, contr"):
+    with pytest.raises(
+        OptionsError, match="ArmijoLinesearch got unknown keyword shrink; it takes initial_stepsize, contr"
+    ):
         ArmijoLinesearch(shrink=0.5)
     with pytest.raises(OptionsError, match="StopAfterIteration got unknown keyword steps; it takes n"):
         StopAfterIteration(steps=3)

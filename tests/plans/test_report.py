@@ -33,7 +33,6 @@ def options(x, stop=STOP):
     return GradientDescentOptions(torch.as_tensor(x, dtype=D)[..., None], stepsize=ConstantStepsize(0.5), stop=stop)
 
 
-
 def test_report_of_one_problem():
     o = solve(P, options(3.0))
     r = report(o)

@@ -275,7 +275,9 @@ def test_a_lone_problem_breaks_alike():
     assert get_record(o)[-1][0] == math.log(0.5)
 
 
-@pytest.mark.parametrize("search", [ConstantStepsize(0.03), ArmijoLinesearch(), ArmijoLinesearch(contraction_factor=0.5)])
+@pytest.mark.parametrize(
+    "search", [ConstantStepsize(0.03), ArmijoLinesearch(), ArmijoLinesearch(contraction_factor=0.5)]
+)
 def test_every_sub_batch_agrees_in_bits(search):
     generator = torch.Generator().manual_seed(2)
     x = torch.randn(7, 2, generator=generator, dtype=D)

@@ -155,9 +155,7 @@ def test_cost_in_a_run():
 
 
 def test_step_size():
-    o = GradientDescentOptions(
-        torch.ones(2, 2, dtype=D), stepsize=DecreasingStepsize(), stop=StopWhenStepsizeLess(0.3)
-    )
+    o = GradientDescentOptions(torch.ones(2, 2, dtype=D), stepsize=DecreasingStepsize(), stop=StopWhenStepsizeLess(0.3))
     assert solve(P, o).iterations.tolist() == [4, 4]  # 1, 1/2, 1/3, 1/4
     assert get_reason(o)[0] == "The algorithm computed a step size below 0.3 after 4 iterations."
 
@@ -279,7 +277,12 @@ def test_reasons_of_a_batch_are_nested_as_its_axes():
 
 @pytest.mark.parametrize("wrong", [3, None, StopAfterIteration, lambda p, o, i: True])
 def test_only_criteria_combine(wrong):
-    for attempt in (lambda: A | wrong, lambda: A & wrong, lambda: StopWhenAny(A, wrong), lambda: StopWhenRepeated(wrong, 2)):
+    for attempt in (
+        lambda: A | wrong,
+        lambda: A & wrong,
+        lambda: StopWhenAny(A, wrong),
+        lambda: StopWhenRepeated(wrong, 2),
+    ):
         with pytest.raises(OptionsError, match="takes stopping criteria, got"):
             attempt()
 
@@ -336,7 +339,11 @@ def test_repeated_takes_a_positive_int(n):
 @pytest.mark.parametrize("true", [True, 1, np.bool_(True), torch.tensor(True)])
 def test_any_kind_of_truth_will_do(batch, true):
     false = type(true)(0) if not isinstance(true, torch.Tensor) else torch.tensor(False)
-    for stop in (Fixed(false, false, true), StopWhenRepeated(Fixed(false, true, true), 2), Fixed(false, false, true) | C):
+    for stop in (
+        Fixed(false, false, true),
+        StopWhenRepeated(Fixed(false, true, true), 2),
+        Fixed(false, false, true) | C,
+    ):
         o = halving(torch.ones(*batch, 2), stop)
         assert torch.equal(torch.as_tensor(o.iterations), torch.full(batch, 2))
 

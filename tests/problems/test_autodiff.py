@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from manopt_torch.errors import MissingDerivativeError
+from manopt_torch import MissingDerivativeError
 from manopt_torch.problems import autodiff
 from manopt_torch.problems.autodiff import backward, grad_mode, products, tracked
 

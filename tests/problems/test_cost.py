@@ -3,10 +3,16 @@
 import pytest
 import torch
 
-from manopt_torch.errors import ManoptError, MissingDerivativeError, OptionsError, ShapeError
-from manopt_torch.manifolds import Circle, Euclidean, Product, Sphere
-from manopt_torch.problems import (
+from manopt_torch import (
+    Circle,
     CostProblem,
+    Euclidean,
+    ManoptError,
+    MissingDerivativeError,
+    OptionsError,
+    Product,
+    ShapeError,
+    Sphere,
     get_cost,
     get_cost_and_gradient,
     get_gradient,

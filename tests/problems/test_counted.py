@@ -5,13 +5,14 @@ import copy
 import pytest
 import torch
 
-from manopt_torch.errors import OptionsError
-from manopt_torch.manifolds import Euclidean, Sphere
-from manopt_torch.problems import (
+from manopt_torch import (
     CountedProblem,
+    Euclidean,
     GradientProblem,
     HessianProblem,
+    OptionsError,
     ProximalProblem,
+    Sphere,
     get_cost,
     get_cost_and_gradient,
     get_gradient,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from manopt_torch.problems import EvalOrder, FixedRandomEvalOrder, LinearEvalOrder, RandomEvalOrder
+from manopt_torch import EvalOrder, FixedRandomEvalOrder, LinearEvalOrder, RandomEvalOrder
 
 ORDERS = [LinearEvalOrder(), RandomEvalOrder(), RandomEvalOrder(7), FixedRandomEvalOrder(), FixedRandomEvalOrder(7)]
 

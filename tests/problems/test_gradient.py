@@ -5,9 +5,20 @@ import math
 import pytest
 import torch
 
-from manopt_torch.errors import MissingDerivativeError, OptionsError, ShapeError
-from manopt_torch.manifolds import Circle, Euclidean, Product, Sphere
-from manopt_torch.problems import GradientProblem, autodiff, get_cost, get_cost_and_gradient, get_gradient
+from manopt_torch import (
+    Circle,
+    Euclidean,
+    GradientProblem,
+    MissingDerivativeError,
+    OptionsError,
+    Product,
+    ShapeError,
+    Sphere,
+    get_cost,
+    get_cost_and_gradient,
+    get_gradient,
+)
+from manopt_torch.problems import autodiff
 
 BATCHES = [(), (2,), (2, 3), (0,)]
 A = torch.tensor([[2.0, 1.0, 0.0], [1.0, 3.0, 1.0], [0.0, 1.0, 4.0]], dtype=torch.float64)

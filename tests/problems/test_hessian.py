@@ -6,16 +6,20 @@ import pickle
 import pytest
 import torch
 
-from manopt_torch.errors import OptionsError, ShapeError
-from manopt_torch.manifolds import Circle, Euclidean, Product, Sphere
-from manopt_torch.problems import (
+from manopt_torch import (
+    Circle,
+    Euclidean,
     HessianProblem,
-    autodiff,
+    OptionsError,
+    Product,
+    ShapeError,
+    Sphere,
     get_cost_and_gradient,
     get_gradient,
     get_hessian,
     get_preconditioner,
 )
+from manopt_torch.problems import autodiff
 
 BATCHES = [(), (2,), (2, 3), (0,)]
 A = torch.tensor([[2.0, 0.0, 0.0], [0.0, 3.0, 4.0], [0.0, 4.0, 9.0]], dtype=torch.float64)
@@ -195,7 +199,9 @@ def test_the_preconditioner_is_the_identity_unless_given():
 
 def test_data_come_last():
     d = torch.tensor([2.0, 3.0])
-    p = HessianProblem(Euclidean(1), lambda x, d: d * x[..., 0] ** 2, hessian=lambda x, u, d: d[..., None] * u, data=(d,))
+    p = HessianProblem(
+        Euclidean(1), lambda x, d: d * x[..., 0] ** 2, hessian=lambda x, u, d: d[..., None] * u, data=(d,)
+    )
     assert get_hessian(p, torch.ones(2, 1), torch.ones(2, 1)).flatten().tolist() == [2.0, 3.0]
 
 
@@ -231,9 +237,7 @@ def test_a_derivative_in_two_forms_is_refused(given, told):
         HessianProblem(Euclidean(2), half_cubes, **given)
 
 
-@pytest.mark.parametrize(
-    "name", ["gradient", "hessian", "preconditioner", "euclidean_gradient", "euclidean_hessian"]
-)
+@pytest.mark.parametrize("name", ["gradient", "hessian", "preconditioner", "euclidean_gradient", "euclidean_hessian"])
 def test_callables_are_checked(name):
     with pytest.raises(OptionsError, match=f"HessianProblem: {name} must be callable, got float"):
         HessianProblem(Euclidean(2), half_cubes, **{name: 1.0})

@@ -3,9 +3,7 @@
 import pytest
 import torch
 
-from manopt_torch.errors import OptionsError
-from manopt_torch.manifolds import Circle, Euclidean, Product
-from manopt_torch.problems import ProximalProblem, get_cost, get_proximal_map
+from manopt_torch import Circle, Euclidean, OptionsError, Product, ProximalProblem, get_cost, get_proximal_map
 
 
 def shrink(lam, x):

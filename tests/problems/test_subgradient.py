@@ -3,9 +3,17 @@
 import pytest
 import torch
 
-from manopt_torch.errors import MissingDerivativeError, OptionsError
-from manopt_torch.manifolds import Circle, Euclidean, Product, Sphere
-from manopt_torch.problems import SubGradientProblem, get_gradient, get_subgradient
+from manopt_torch import (
+    Circle,
+    Euclidean,
+    MissingDerivativeError,
+    OptionsError,
+    Product,
+    Sphere,
+    SubGradientProblem,
+    get_gradient,
+    get_subgradient,
+)
 
 
 @pytest.mark.parametrize("batch", [(), (2,), (2, 3), (0,)])

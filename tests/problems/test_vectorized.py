@@ -3,12 +3,15 @@
 import pytest
 import torch
 
-from manopt_torch.manifolds import Circle, Euclidean, Product, Sphere
-from manopt_torch.problems import (
+from manopt_torch import (
+    Circle,
     CostProblem,
+    Euclidean,
     GradientProblem,
     HessianProblem,
+    Product,
     ProximalProblem,
+    Sphere,
     SubGradientProblem,
     get_cost,
     get_cost_and_gradient,

@@ -64,7 +64,9 @@ def test_tensors_are_judged_when_the_run_starts(bad):
 
 @pytest.mark.parametrize("x", [torch.ones(1), torch.ones(3, 1), torch.ones(2, 3, 1)])
 def test_tensors_have_the_shape_of_the_batch(x):
-    with pytest.raises(ShapeError, match=r"length has shape \(2,\), the run has batch axes \(.*\): pass a number, or one"):
+    with pytest.raises(
+        ShapeError, match=r"length has shape \(2,\), the run has batch axes \(.*\): pass a number, or one"
+    ):
         solve(P, options(x, torch.ones(2)))
 
 

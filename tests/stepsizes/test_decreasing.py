@@ -37,7 +37,8 @@ def test_a_run(batch):
     solve(P, o, record=[":Stepsize"])
     assert torch.allclose(o.x, torch.tensor(0.5 * 0.75 * (5 / 6) * 0.875, dtype=torch.float64), rtol=1e-15, atol=0)
     for i, (step,) in enumerate(get_record(o), 1):
-        assert torch.equal(torch.as_tensor(step).double(), torch.full(batch, 0.5 / i, dtype=torch.float64))
+        step = torch.as_tensor(step, dtype=torch.float64)
+        assert torch.equal(step, torch.full(batch, 0.5 / i, dtype=torch.float64))
 
 
 def test_before_the_first_iteration_it_is_that_of_the_first():

@@ -1,0 +1,46 @@
+"""Real and complex points: dtypes by field, and the real inner product of arrays."""
+
+import torch
+
+from manopt_torch.errors import OptionsError
+
+FIELDS = ("real", "complex")
+
+
+def checked_field(field: str) -> str:
+    """Return `field` if it is "real" or "complex".
+
+    Raises:
+        OptionsError: if it is neither.
+    """
+    if field not in FIELDS:
+        raise OptionsError(f"field={field!r} is not known; there is {' and '.join(map(repr, FIELDS))}")
+    return field
+
+
+def field_dtype(field: str, dtype: torch.dtype | None) -> torch.dtype:
+    """Return the dtype of points over a field with the precision of `dtype`; None is the default dtype.
+
+    A product of real and complex manifolds thus draws all its points by one dtype.
+
+    Examples:
+        >>> field_dtype("complex", torch.float64)
+        torch.complex128
+    """
+    dtype = torch.get_default_dtype() if dtype is None else dtype
+    return dtype.to_complex() if field == "complex" else dtype.to_real()
+
+
+def real_inner(
+    u: torch.Tensor,  # shape: (*batch, *point_shape)
+    v: torch.Tensor,  # shape: (*batch, *point_shape)
+    axes: tuple[int, ...],
+) -> torch.Tensor:
+    r"""Return $\operatorname{Re} \sum \bar u v$ over the given axes.
+
+    Examples:
+        >>> real_inner(torch.tensor([1j, 2.0]), torch.tensor([1j, 1j]), (-1,))
+        tensor(1.)
+    """
+    product = torch.real(u.conj() * v) if u.is_complex() else u * v
+    return product.sum(axes) if axes else product

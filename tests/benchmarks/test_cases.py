@@ -1,0 +1,114 @@
+"""The benchmarks run, in tiny configurations and without other packages: nothing here is timed in earnest."""
+
+import json
+from statistics import median
+
+import pytest
+import torch
+
+from benchmarks import __main__ as command
+from benchmarks import batch_rayleigh, memory, overhead
+from benchmarks.timing import Figure, Row, Times, installed, interleaved
+
+
+def test_overhead():
+    rows = overhead.rows(steps=5, rounds=2, calls=1, peers=False)
+    assert [row.subject for row in rows] == [
+        "bare torch loop",
+        "bare torch loop, tuned by hand",
+        "manopt_torch",
+        "manopt_torch",
+        "manopt_torch, debug every 100 and record",
+    ]
+    assert [row.target for row in rows if row.target] == [("<=", 1.25), ("<=", 1.1)]
+    assert all(row.figure.least > 0 for row in rows)
+
+
+def test_the_bare_loops_do_what_a_step_is():
+    x = torch.tensor([0.6, 0.0, 0.8], dtype=torch.float64)
+    w = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
+    g = 2 * w * x
+    y = x - overhead.STEP * (g - (g * x).sum() * x)
+    expected = y / y.norm()
+    original, overhead.cost = overhead.cost, lambda z: (w * z * z).sum(-1)
+    try:
+        for loop in (overhead.bare_loop, overhead.tuned_loop):
+            torch.testing.assert_close(loop(x, 1), expected, atol=1e-15, rtol=0)
+    finally:
+        overhead.cost = original
+    assert torch.is_grad_enabled()
+
+
+def test_batch_rayleigh():
+    rows = batch_rayleigh.rows(problems=12, size=3, looped=4, rounds=1, peers=False)
+    assert len(rows) == 2 and all("12/12 converged" in row.note and "evaluations" in row.note for row in rows)
+    assert rows[0].target == (">=", 10.0) and rows[0].ratio is None and rows[0].met is None
+
+
+def test_batch_rayleigh_finds_the_least_eigenvalues():
+    a, x = batch_rayleigh.data(12, 3)
+    options = batch_rayleigh.batched(a, x, batch_rayleigh.ArmijoLinesearch())
+    least = torch.linalg.eigvalsh(a)[:, 0]
+    torch.testing.assert_close(options.cost, least, atol=batch_rayleigh.TOLERANCE**1.5, rtol=0)
+
+
+@pytest.mark.slow
+def test_memory():
+    rows = memory.rows(points=100, steps=2, rounds=1)
+    assert [row.subject.split(",")[0] for row in rows] == ["manopt_torch"] * 2 + ["bare torch loop"] * 2
+    assert [row.target for row in rows] == [("<=", 12.0)] * 2 + [None] * 2
+
+
+def test_memory_in_this_process():
+    memory.run("ours", 10, 2)
+    memory.run("bare", 10, 2)
+    assert memory.own_peak() > 10_000_000
+
+
+def test_interleaved_turns_the_order():
+    order = []
+    times = interleaved({name: lambda name=name: order.append(name) or name for name in "abc"}, rounds=3, calls=2)
+    assert "".join(order) == "abc" + "aabbcc" + "bbccaa" + "ccaabb"
+    assert times.results == {"a": "a", "b": "b", "c": "c"}
+    assert all(len(seconds) == 3 for seconds in times.seconds.values())
+
+
+def test_ratios_are_taken_round_by_round():
+    times = Times({"a": [2.0, 4.0, 9.0], "b": [1.0, 4.0, 3.0]}, {})
+    assert times.ratio("a", "b") == Figure(2.0, 1.0, 3.0)
+    assert times.figure("a", 10.0) == Figure(median([20.0, 40.0, 90.0]), 20.0, 90.0)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "target", "met"),
+    [(1.0, ("<=", 1.25), True), (1.3, ("<=", 1.25), False), (9.0, (">=", 10.0), False), (9.0, None, None)],
+)
+def test_a_target_is_judged_by_the_median(ratio, target, met):
+    assert Row("case", "what", Figure(1, 1, 1), "ms", "peer", Figure(ratio, 0, 99), target).met is met
+
+
+def test_installed_knows_what_is_not():
+    assert installed("torch") and installed("no-such-package-at-all") == ""
+
+
+def test_the_command_prints_a_table_and_writes_json(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(overhead, "rows", lambda peers, rounds: [row(1.5), row(1.0)])
+    path = tmp_path / "figures.json"
+    assert command.main(["overhead", "--rounds", "2", "--no-peers", "--json", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "torch" in out and "<= 1.25: MISSED" in out and "<= 1.25: met" in out and "a note" in out
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content["machine"]["torch"] == torch.__version__
+    assert [entry["met"] for entry in content["rows"]] == [False, True]
+    assert content["rows"][0]["figure"] == {"median": 2.0, "least": 1.0, "most": 3.0}
+
+
+def row(ratio):
+    return Row("overhead", "ours", Figure(2.0, 1.0, 3.0), "ms", "bare", Figure(ratio, 0, 9), ("<=", 1.25), "a note")
+
+
+@pytest.mark.parametrize(("arguments", "says"), [(["speed"], "there are overhead"), (["--rounds", "0"], "at least 1")])
+def test_the_command_names_wrong_arguments(arguments, says, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        command.main(arguments)
+    assert exit_.value.code == 2 and says in capsys.readouterr().err
