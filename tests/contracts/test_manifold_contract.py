@@ -8,7 +8,7 @@ import torch
 
 from manopt_torch.errors import NotOnManifoldError, OptionsError, ShapeError
 from manopt_torch.manifolds import Manifold
-from manopt_torch.manifolds.points import leaves, map_leaves
+from manopt_torch.manifolds.points import leaves, map_leaves, to_vector
 from manopt_torch.testing.check_manifold import check_manifold
 from tests.contracts.manifold_cases import (
     TORCH_WARNINGS,
@@ -50,7 +50,9 @@ def test_results_keep_shape_and_dtype_and_leave_inputs_alone(
         result = getattr(M, name)(*arguments)
         assert all(torch.equal(a, b) for a, b in zip(leaves(arguments), before, strict=True)), name
         assert [leaf._version for leaf in leaves(arguments)] == versions, name
-        assert all(leaf.dtype in (dtype, torch.bool) for leaf in leaves(result)), name
+        real = name in scalars or name == "to_coordinates"
+        kinds = (dtype, torch.bool) if real else (dtype, dtype.to_complex())
+        assert all(leaf.dtype in kinds for leaf in leaves(result)), name
         if name in scalars:
             assert result.shape == batch, name
         elif name == "to_coordinates":
@@ -78,7 +80,7 @@ def test_float_and_tensor_steps_give_the_same_bits(M: Manifold) -> None:
         for move in (M.exp, M.retract) if M.has_exp else (M.retract,):
             for a, b in zip(leaves(move(s.x, s.u, t)), leaves(move(s.x, s.u, step)), strict=True):
                 assert torch.equal(a, b)
-                assert a.dtype == dtype
+                assert a.dtype.to_real() == dtype
 
 
 @every_manifold
@@ -91,8 +93,7 @@ def test_generators_reproduce(M: Manifold) -> None:
 @every_manifold
 def test_coordinates_refer_to_an_orthonormal_basis_of_independent_size(M: Manifold) -> None:
     s = sample(M)
-    projected = torch.cat([leaf.reshape(M.dim, -1) for leaf in leaves(M.basis(s.x))], dim=-1)
-    assert torch.linalg.matrix_rank(projected) == M.dim
+    assert torch.linalg.matrix_rank(to_vector(M.basis(s.x), M.point_shape)) == M.dim
 
 
 # ---- derivatives ----------------------------------------------------------------------------------------------------
@@ -128,7 +129,7 @@ def assert_finite_with_gradient(method: Any, arguments: tuple, where: str) -> No
     arguments = map_leaves(lambda a: a.clone().requires_grad_(), arguments)
     result = leaves(method(*arguments))
     assert all(torch.isfinite(leaf).all() for leaf in result), where
-    total = sum(leaf.sin().sum() for leaf in result)
+    total = sum((torch.view_as_real(leaf) if leaf.is_complex() else leaf).sin().sum() for leaf in result)
     for gradient in torch.autograd.grad(total, leaves(arguments), allow_unused=True):
         assert gradient is None or torch.isfinite(gradient).all(), f"gradient of {where}"
 
@@ -192,6 +193,6 @@ def test_an_unknown_retraction_is_named_with_those_there_are(M: Manifold) -> Non
     s = sample(M)
     with pytest.raises(OptionsError, match=rf"has no retraction 'guess'; it has .*'{next(iter(M.retractions))}'"):
         M.retract(s.x, s.u, method="guess")
-    there = ", ".join(map(repr, M.inverse_retractions))
+    there = f".*'{next(iter(M.inverse_retractions))}'" if M.inverse_retractions else ""
     with pytest.raises(OptionsError, match=rf"has no inverse retraction 'guess'; it has {there}"):
         M.inverse_retract(s.x, s.x, method="guess")
