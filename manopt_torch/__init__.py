@@ -11,9 +11,15 @@ from manopt_torch.errors import OptionsError as OptionsError
 from manopt_torch.errors import ShapeError as ShapeError
 from manopt_torch.errors import UnknownSymbolError as UnknownSymbolError
 from manopt_torch.manifolds import Circle as Circle
+from manopt_torch.manifolds import ComplexCircle as ComplexCircle
+from manopt_torch.manifolds import ComplexSphere as ComplexSphere
 from manopt_torch.manifolds import EmbeddedManifold as EmbeddedManifold
 from manopt_torch.manifolds import Euclidean as Euclidean
+from manopt_torch.manifolds import Grassmann as Grassmann
+from manopt_torch.manifolds import HermitianPositiveDefinite as HermitianPositiveDefinite
+from manopt_torch.manifolds import Hyperboloid as Hyperboloid
 from manopt_torch.manifolds import Manifold as Manifold
+from manopt_torch.manifolds import PoincareBall as PoincareBall
 from manopt_torch.manifolds import Positive as Positive
 from manopt_torch.manifolds import Power as Power
 from manopt_torch.manifolds import Product as Product
@@ -22,6 +28,9 @@ from manopt_torch.manifolds import SkewSymmetric as SkewSymmetric
 from manopt_torch.manifolds import Sphere as Sphere
 from manopt_torch.manifolds import Symmetric as Symmetric
 from manopt_torch.manifolds import SymmetricPositiveDefinite as SymmetricPositiveDefinite
+from manopt_torch.manifolds import UnitaryGroup as UnitaryGroup
+from manopt_torch.manifolds import ball_from_hyperboloid as ball_from_hyperboloid
+from manopt_torch.manifolds import hyperboloid_from_ball as hyperboloid_from_ball
 from manopt_torch.plans.action import STOP as STOP
 from manopt_torch.plans.action import Action as Action
 from manopt_torch.plans.checkpoint import load_state_dict as load_state_dict

@@ -17,9 +17,10 @@ from manopt_torch.linalg.taylor import Difference, by_cases
 def first_difference(
     name: str,
     x: torch.Tensor,  # shape: (*batch, n), ascending
+    y: torch.Tensor | None = None,  # shape: (*batch, n)
 ) -> torch.Tensor:
-    """Return the matrix of all first divided differences, shape `(*batch, n, n)`."""
-    a, b = x[..., :, None], x[..., None, :]
+    """Return the matrix of all first divided differences $f[x_i, y_j]$, shape `(*batch, n, n)`; y is x if None."""
+    a, b = x[..., :, None], (x if y is None else y)[..., None, :]
     return _FIRST[name](torch.maximum(a, b), torch.minimum(a, b))
 
 

@@ -22,6 +22,7 @@ from torch.autograd import forward_ad
 
 from manopt_torch.errors import MissingDerivativeError
 from manopt_torch.linalg.divided_differences import first_difference, second_difference
+from manopt_torch.linalg.small import eigh_in_closed_form
 
 
 def symmetric_part(
@@ -37,8 +38,12 @@ def sym_eigh(
     """Return eigenvalues (ascending) and eigenvectors of symmetric matrices, as constants; NaN where X is not finite.
 
     LAPACK refuses a whole batch that holds one NaN. Here such a matrix gets NaN eigenvalues, its neighbours are safe.
+    Batches of real matrices of up to three rows are solved in closed form, which many matrices make worthwhile; the
+    size of the batch does not decide, so that a problem gets the same bits in every batch.
     """
     X = X.detach()
+    if X.shape[-1] <= 3 and X.dim() > 2 and not X.is_complex():
+        return eigh_in_closed_form(X)
     not_a_number = (X * 0).sum((-2, -1), keepdim=True).abs()  # zero for a finite matrix
     eigenvalues, eigenvectors = torch.linalg.eigh(torch.where(not_a_number == 0, X, 0.0))
     return eigenvalues + not_a_number[..., 0], eigenvectors
@@ -135,10 +140,41 @@ def spectral_function(
     X only receives the derivative, by the divided differences of that name.
     """
     # where no derivative can be asked for, spare the bookkeeping of an autograd.Function, which costs more than eigh
-    # of a small matrix; -1 stands for "no forward-mode level", and torch without that name keeps the bookkeeping
-    if not torch.is_grad_enabled() and getattr(forward_ad, "_current_level", 0) < 0:
+    # of a small matrix
+    if not tracks_derivatives():
         return _MatrixFunction.forward(X, eigenvalues, eigenvectors, values, name)
     return _MatrixFunction.apply(X, eigenvalues, eigenvectors, values, name)
+
+
+def tracks_derivatives() -> bool:
+    """Tell whether torch is recording for a derivative, backward or forward."""
+    # -1 stands for "no forward-mode level"; torch without that name counts as recording
+    return torch.is_grad_enabled() or getattr(forward_ad, "_current_level", 0) >= 0
+
+
+def spectral_derivative(
+    X: torch.Tensor,  # shape: (*batch, n, n)
+    G: torch.Tensor,  # shape: (*batch, n, n)
+    eigenvalues: torch.Tensor,  # shape: (*batch, n)
+    eigenvectors: torch.Tensor,  # shape: (*batch, n, n)
+    name: str,
+) -> torch.Tensor:
+    """Return Df(X)[G], linear in G and self-adjoint; it can be differentiated once by X."""
+    function = _FirstDerivative.apply if tracks_derivatives() else _FirstDerivative.forward
+    return function(X, G, eigenvalues, eigenvectors, name)
+
+
+def spectral_second_derivative(
+    X: torch.Tensor,  # shape: (*batch, n, n)
+    G: torch.Tensor,  # shape: (*batch, n, n)
+    H: torch.Tensor,  # shape: (*batch, n, n)
+    eigenvalues: torch.Tensor,  # shape: (*batch, n)
+    eigenvectors: torch.Tensor,  # shape: (*batch, n, n)
+    name: str,
+) -> torch.Tensor:
+    """Return D2f(X)[G, H], linear in both directions; it cannot be differentiated by X."""
+    function = _SecondDerivative.apply if tracks_derivatives() else _SecondDerivative.forward
+    return function(X, G, H, eigenvalues, eigenvectors, name)
 
 
 def _assemble(eigenvectors: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:

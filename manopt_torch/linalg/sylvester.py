@@ -86,8 +86,7 @@ def triangular_lyapunov(
 ) -> torch.Tensor:
     r"""Solve $M R + R^* M^* = 2 I$ for an upper triangular `R` with real positive diagonal; NaN where there is none.
 
-    Column $j$ of $R$ solves a system with the leading $j \times j$ block of `M`, whose right-hand side holds the columns
-    before it.
+    Column $j$ of $R$ solves a system with the leading $j \times j$ block of `M` and the columns before it on the right.
 
     Examples:
         >>> R = triangular_lyapunov(torch.tensor([[0.6, -0.8], [0.8, 0.6]]))

@@ -44,3 +44,22 @@ def real_inner(
     """
     product = torch.real(u.conj() * v) if u.is_complex() else u * v
     return product.sum(axes) if axes else product
+
+
+def to_reals(
+    z: torch.Tensor,  # shape: (*batch, n), complex
+) -> torch.Tensor:
+    """Return real and imaginary parts in turn, shape `(*batch, 2 n)`; a copy, since views refuse some offsets.
+
+    Examples:
+        >>> to_reals(torch.tensor([1 + 2j, 3j]))
+        tensor([1., 2., 0., 3.])
+    """
+    return torch.stack((z.real, z.imag), dim=-1).flatten(-2)
+
+
+def from_reals(
+    v: torch.Tensor,  # shape: (*batch, 2 n)
+) -> torch.Tensor:
+    """Undo `to_reals`, shape `(*batch, n)`."""
+    return torch.complex(v[..., ::2], v[..., 1::2])

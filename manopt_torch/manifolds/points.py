@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from manopt_torch.manifolds.fields import from_reals, to_reals
+
 
 def map_leaves(fn: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     """Apply `fn` to the tensors of `tree` (and of `rest` in step), keeping tuples and named tuples.
@@ -94,9 +96,8 @@ def to_vector(tree: Any, shape: tuple) -> torch.Tensor:
 
 
 def _real_row(ndim: int, leaf: torch.Tensor) -> torch.Tensor:
-    if leaf.is_complex():
-        return torch.view_as_real(leaf.resolve_conj()).flatten(-1 - ndim)
-    return leaf.flatten(-ndim) if ndim else leaf[..., None]
+    row = leaf.flatten(-ndim) if ndim else leaf[..., None]
+    return to_reals(row) if leaf.is_complex() else row
 
 
 def from_vector(
@@ -113,9 +114,7 @@ def from_vector(
 
     def next_leaf(leaf: torch.Tensor) -> torch.Tensor:
         piece, own = next(pieces)
-        if leaf.is_complex():
-            return torch.view_as_complex(piece.reshape((*v.shape[:-1], *own, 2)).contiguous())
-        return piece.reshape((*v.shape[:-1], *own))
+        return (from_reals(piece) if leaf.is_complex() else piece).reshape((*v.shape[:-1], *own))
 
     return map_leaves(next_leaf, like)
 

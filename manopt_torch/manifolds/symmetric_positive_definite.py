@@ -8,7 +8,8 @@ import torch
 
 from manopt_torch.errors import OptionsError
 from manopt_torch.linalg.cholesky import cholesky_or_nan, congruence, inverse_triangular
-from manopt_torch.linalg.spectral import sym_expm, sym_floor, sym_logm, sym_sqrtm, symmetric_part
+from manopt_torch.linalg.spectral import sym_expm, sym_floor, sym_sqrtm, symmetric_part
+from manopt_torch.linalg.whitening import whitened_log
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
 from manopt_torch.manifolds.points import scale
@@ -78,11 +79,11 @@ class SymmetricPositiveDefinite(Manifold):
         return torch.linalg.vector_norm(whitened, dim=(-2, -1))
 
     def dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        logarithm = _whitened_log(inverse_triangular(cholesky_or_nan(x)), x, y)
+        logarithm = whitened_log(inverse_triangular(cholesky_or_nan(x)), x, y)
         return torch.linalg.vector_norm(logarithm, dim=(-2, -1))
 
     def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return _whitened_log(inverse_triangular(cholesky_or_nan(x)), x, y).square().sum((-2, -1))
+        return whitened_log(inverse_triangular(cholesky_or_nan(x)), x, y).square().sum((-2, -1))
 
     def project_point(self, z: torch.Tensor) -> torch.Tensor:
         """Floor the eigenvalues of the symmetric part, at rounding error relative to the largest."""
@@ -117,7 +118,7 @@ class SymmetricPositiveDefinite(Manifold):
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         factor = cholesky_or_nan(x)
-        return symmetric_part(congruence(factor, _whitened_log(inverse_triangular(factor), x, y)))
+        return symmetric_part(congruence(factor, whitened_log(inverse_triangular(factor), x, y)))
 
     def transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         return u
@@ -165,11 +166,3 @@ class SymmetricPositiveDefinite(Manifold):
 
     def __repr__(self) -> str:
         return f"SymmetricPositiveDefinite({self.point_shape[0]})"
-
-
-def _whitened_log(inverse: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Return the logarithm of `y` in coordinates where `x` is the identity, exact also for `y` next to `x`."""
-    # far from x the difference loses the small eigenvalues of y, near x the whitened y loses the difference
-    difference, whitened = congruence(inverse, torch.stack(torch.broadcast_tensors(y - x, y))).unbind(0)
-    near = difference.square().sum((-2, -1)) < 0.0625
-    return sym_logm(torch.where(near[..., None, None], difference, whitened), near)

@@ -12,7 +12,6 @@ from manopt_torch.plans.options import (
     fields_of,
     functors_of,
     get_options,
-    memory_of,
     per_problem_fields,
     state_defaults,
 )
@@ -88,13 +87,11 @@ def take_up(p: Any, o: Any) -> None:
         o.iteration, o.asked = 0, None
         return
     _overlay(o, d)
-    for _, functor in functors_of(o):
-        memory_of(functor, p, o)  # clocks start now
     memory = o.memory.map(lambda leaf: leaf)  # criteria that count are asked out of turn
     lane, now = o.lane, o.iteration
     for n, criterion in enumerate(o.stop.members, 1):
         if criterion.is_budget:
-            spent = criterion(p, o, now)
+            spent = criterion.answer(p, o, now)
             spent = lane.scalar(spent) if lane.lone else spent
             going_on = lane.not_(spent) if isinstance(spent, torch.Tensor) else not spent
             again = (o.reason_code == n) & going_on

@@ -7,7 +7,7 @@ import torch
 
 from manopt_torch.functional.masked import Batch, host_read
 from manopt_torch.manifolds.points import first_leaf, map_leaves
-from manopt_torch.plans.options import Options, fields_of, functors_of, memory_of, per_problem_fields
+from manopt_torch.plans.options import Options, fields_of, per_problem_fields
 
 # gathering costs more than it saves below this size of the working set, or above this share of active problems
 _LEAST_SIZE, _LARGEST_SHARE = 16, 0.5
@@ -45,8 +45,6 @@ class WorkingSet:
 
     def _gather(self, count: int) -> None:
         self.scatter()
-        for _, functor in functors_of(self.o):
-            memory_of(functor, self.p, self.o)  # made now, while all problems are here
         active = self.o.active.flatten()
         with host_read():
             # active ones first, in order; a finished one fills up where a single problem is left

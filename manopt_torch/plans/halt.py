@@ -14,13 +14,8 @@ def halt(p: Any, o: Options, i: int) -> bool:
     """Tell whether all problems are finished after step `i`; write reason and iteration of those that just ended."""
     o.iteration = o.asked = i
     # all are asked: some remember the former iterate
-    hits = [_answer(criterion(p, o, i)) for criterion in o.stop.members]
+    hits = [criterion.answer(p, o, i) for criterion in o.stop.members]
     return _halt_lone(o, i, hits) if o.lane.lone else _halt_batch(o, i, hits)
-
-
-def _answer(hit: Any) -> Any:
-    """Take numbers of any kind (those of NumPy, say) for a bool."""
-    return hit if isinstance(hit, torch.Tensor) else bool(hit)
 
 
 def _halt_lone(o: Options, i: int, hits: list[Any]) -> bool:

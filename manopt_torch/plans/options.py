@@ -115,6 +115,12 @@ def memory_of(functor: Functor, p: Any, o: Any) -> Any:
     return o.memory[functor]
 
 
+def make_memory(p: Any, o: Any) -> None:
+    """Make the memory of all functors of `o`; their values are checked on that occasion."""
+    for _, functor in functors_of(o):
+        memory_of(functor, p, o)
+
+
 @dataclass(eq=False)
 class Options(_KnownKeywords):
     """Base of all Options classes: the start, the rules of the run, and the state that every solver keeps.

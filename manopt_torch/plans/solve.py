@@ -8,7 +8,7 @@ from manopt_torch.plans.compaction import WorkingSet
 from manopt_torch.plans.decorate import decorate_options, record_places_of
 from manopt_torch.plans.dispatch import initialize_solver, step_solver, stop_solver
 from manopt_torch.plans.hooks import STOP, Hooks, collect_hooks, run_hooks
-from manopt_torch.plans.options import OptionsDecorator, get_options
+from manopt_torch.plans.options import OptionsDecorator, get_options, make_memory
 from manopt_torch.problems.autodiff import grad_mode
 from manopt_torch.problems.counted import bare_problem
 
@@ -51,6 +51,7 @@ def solve(problem: Any, options: Any, *, debug: Any = None, record: Any = None) 
     with grad_mode(False):
         initialize_solver.resolve(type(subject))(problem, subject)
         bare.hooks, bare.record_places = hooks, record_places_of(target)
+        make_memory(problem, bare)
         take_up(problem, bare)
         run_hooks(hooks.start, problem, bare, 0)
         _loop(problem, subject, hooks)

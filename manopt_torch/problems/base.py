@@ -9,7 +9,7 @@ import torch
 
 from manopt_torch.errors import MissingDerivativeError, OptionsError, ShapeError
 from manopt_torch.manifolds.base import Manifold, leaf_shapes
-from manopt_torch.manifolds.points import first_leaf
+from manopt_torch.manifolds.points import first_leaf, leaves
 
 
 @dataclass
@@ -124,7 +124,15 @@ class Problem:
 
     def check_tangent(self, what: str, u: Any, batch: tuple[int, ...]) -> None:
         """Raise a ShapeError unless `u` has the shape of a tangent vector for each problem of the batch."""
-        got = self.M.batch_shape(u)
+        for leaf in leaves(u):
+            if not isinstance(leaf, torch.Tensor):
+                raise ShapeError(
+                    f"the {what} must be a tensor (or a tuple of them) like the point, got {type(leaf).__name__}"
+                )
+        try:
+            got = self.M.batch_shape(u)
+        except ShapeError as error:
+            raise ShapeError(f"the {what} must have the shape of the point: {error}") from None
         if got != batch:
             raise ShapeError(f"the {what} has batch axes {got}, the point has {batch}: pass one for each problem")
 

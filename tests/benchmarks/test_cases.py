@@ -52,11 +52,17 @@ def test_batch_rayleigh_finds_the_least_eigenvalues():
     torch.testing.assert_close(options.cost, least, atol=batch_rayleigh.TOLERANCE**1.5, rtol=0)
 
 
-@pytest.mark.slow
-def test_memory():
-    rows = memory.rows(points=100, steps=2, rounds=1)
+def test_memory(monkeypatch):
+    monkeypatch.setattr(memory, "peak", lambda what, points, steps, give_back: 1000 + 48 * points)
+    rows = memory.rows(points=1001, steps=2, rounds=1)
     assert [row.subject.split(",")[0] for row in rows] == ["manopt_torch"] * 2 + ["bare torch loop"] * 2
     assert [row.target for row in rows] == [("<=", 12.0)] * 2 + [None] * 2
+    assert rows[0].ratio.median == pytest.approx(2.0, rel=0.01)  # 48 bytes a point of 24 bytes
+
+
+@pytest.mark.slow
+def test_memory_is_measured_in_a_process_of_its_own():
+    assert memory.peak("ours", 10, 2, give_back=True) > 10_000_000
 
 
 def test_memory_in_this_process():
@@ -93,6 +99,7 @@ def test_installed_knows_what_is_not():
 
 def test_the_command_prints_a_table_and_writes_json(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(overhead, "rows", lambda peers, rounds: [row(1.5), row(1.0)])
+    monkeypatch.setattr(command.os, "environ", {})  # the command sets the number of threads there
     path = tmp_path / "figures.json"
     assert command.main(["overhead", "--rounds", "2", "--no-peers", "--json", str(path)]) == 1
     out = capsys.readouterr().out

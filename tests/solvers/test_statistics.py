@@ -35,9 +35,9 @@ def close(a, b, tolerance=1e-12):
 
 
 def power(a, t):
-    """Return a symmetric positive definite matrix to a power, 0 standing for the logarithm."""
+    """Return a symmetric positive definite matrix to a power."""
     w, v = torch.linalg.eigh(a)
-    return v * (w.log() if t == 0 else w**t).unsqueeze(-2) @ v.mT
+    return v * (w**t).unsqueeze(-2) @ v.mT
 
 
 def spd(*shape, seed=0, dtype=D):
@@ -144,15 +144,10 @@ def test_power_manifolds():
 
 
 @pytest.mark.parametrize("function", [mean, median])
-def test_one_point_is_its_own_mean_and_median(function):
-    x = Sphere(3).project_point(draw(2, 1, 3))
-    assert torch.equal(function(Sphere(3), x), x[:, 0])
-
-
-@pytest.mark.parametrize("function", [mean, median])
 @pytest.mark.parametrize("stop", [None, StopAfterIteration(2)])
-def test_points_all_in_one_place(function, stop):
-    x = torch.tensor([0.6, 0.0, 0.8], dtype=D).expand(2, 4, 3)
+@pytest.mark.parametrize("count", [1, 4])
+def test_points_all_in_one_place(function, stop, count):
+    x = torch.tensor([0.6, 0.0, 0.8], dtype=D).expand(2, count, 3)
     assert torch.equal(function(Sphere(3), x, stop=stop), x[:, 0])
 
 

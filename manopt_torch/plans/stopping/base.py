@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
+import torch
+
 from manopt_torch.plans.options import Functor, memory_of
 
 
@@ -17,6 +19,11 @@ class StoppingCriterion(Functor, ABC):
     is_budget = False
     # whether a problem stopped by this criterion has been solved, as far as the criterion can tell
     indicates_convergence = False
+
+    def answer(self, p: Any, o: Any, i: int) -> Any:
+        """Ask the criterion, and take what is no tensor (a number of NumPy, say) for a bool."""
+        hit = self(p, o, i)
+        return hit if isinstance(hit, torch.Tensor) else bool(hit)
 
     @property
     def members(self) -> tuple["StoppingCriterion", ...]:

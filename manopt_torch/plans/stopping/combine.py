@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import torch
-
 from manopt_torch.errors import OptionsError
 from manopt_torch.plans.options import check_count, lane_of
 from manopt_torch.plans.stopping.base import StoppingCriterion
@@ -37,7 +35,7 @@ class StopWhenAny(StoppingCriterion):
         """Join the answers of the members by "or"."""
         hit: Any = False
         for criterion in self.criteria:
-            hit = _or(hit, criterion(p, o, i))
+            hit = _or(hit, criterion.answer(p, o, i))
         return hit
 
     def reason(self, o: Any, i: int) -> str:
@@ -64,7 +62,7 @@ class StopWhenAll(StoppingCriterion):
         """Join the answers of the members by "and"."""
         hit: Any = True
         for criterion in self.criteria:
-            hit = _and(hit, criterion(p, o, i))
+            hit = _and(hit, criterion.answer(p, o, i))
         return hit
 
     def reason(self, o: Any, i: int) -> str:
@@ -100,8 +98,8 @@ class StopWhenRepeated(StoppingCriterion):
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Count the answers of the criterion."""
         memory, lane = self.remembered(p, o, i), o.lane
-        hit = self.criterion(p, o, i)
-        hit = hit if isinstance(hit, torch.Tensor) else lane.full(bool(hit))
+        hit = self.criterion.answer(p, o, i)
+        hit = lane.full(hit) if isinstance(hit, bool) else hit
         memory["count"] = lane.where(lane.scalar(hit) if lane.lone else hit, memory["count"] + 1.0, lane.full(0.0))
         return memory["count"] >= self.n
 

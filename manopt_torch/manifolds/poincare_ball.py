@@ -1,0 +1,171 @@
+"""Hyperbolic space as a ball."""
+
+import math
+from typing import Any
+
+import torch
+
+from manopt_torch.linalg.hyperbolic import arsinh_ratio, squared_hyperbolic_distance, tanhc_sqrt
+from manopt_torch.linalg.scalar import safe_sqrt
+from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.curvature import ball_from_hyperboloid, curved_repr, negative_curvature
+from manopt_torch.manifolds.points import scale
+from manopt_torch.manifolds.validation import positive_sizes
+
+# points are kept this many roundings away from the boundary, a distance of about 15 from the centre in float32
+_MARGIN = 4
+
+
+class PoincareBall(Manifold):
+    r"""Hyperbolic space of curvature $K = -c < 0$ as the ball $\lVert x\rVert < 1/\sqrt{c}$.
+
+    The metric is conformal, $\langle u, v\rangle_x = \lambda_x^2 \langle u, v\rangle$ with
+    $\lambda_x = 2 / (1 - c\lVert x\rVert^2)$. Use it for embeddings of trees and words. With Moebius addition $\oplus$:
+
+    - $d(x, y) = \frac{2}{\sqrt c} \operatorname{arsinh}\sqrt{s}$, $s = c\lVert x - y\rVert^2 / ((1 - c\lVert
+      x\rVert^2)(1 - c\lVert y\rVert^2))$;
+    - $\exp_x(u) = x \oplus \tanh(\tfrac{\sqrt c \lambda_x \lVert u\rVert}{2}) \frac{u}{\sqrt c \lVert u\rVert}$,
+      $\log_x(y) = \frac{d(x, y)}{\lambda_x} \frac{-x \oplus y}{\lVert -x \oplus y\rVert}$;
+    - $\operatorname{grad} f = \lambda_x^{-2} \nabla f$ and $\operatorname{Hess} f[u] = \lambda_x^{-1} (\lambda_x^{-1} h
+      + c (\langle g, x\rangle u - \langle x, u\rangle g - \langle g, u\rangle x))$ with $g = \nabla f$,
+      $h = \nabla^2 f[u]$;
+    - parallel transport $\frac{\lambda_x}{\lambda_y} \operatorname{gyr}[y, -x] u$.
+
+    Points are kept 4 roundings off the boundary, at a distance of about 15 from the centre in float32 and 35 in
+    float64; `at_boundary` tells which have been stopped there.
+
+    Args:
+        n: number of entries of a point, the dimension.
+        curvature: $K < 0$.
+
+    Shapes:
+        points: `(*batch, n)`.
+
+    Raises:
+        OptionsError: if `n` is no integer of at least 1 or the curvature is not negative.
+
+    References:
+        [Boumal:2023], section 7.6; [Ungar:2008].
+
+    Examples:
+        >>> M = PoincareBall(2)
+        >>> y = M.exp(torch.zeros(2), torch.tensor([0.5, 0.0]))  # tangents at the centre count double
+        >>> round(M.dist(torch.zeros(2), y).item(), 6)
+        1.0
+    """
+
+    transport_is_isometric = True
+
+    def __init__(self, n: int, curvature: float = -1.0) -> None:
+        positive_sizes("PoincareBall", (n,))
+        self.curvature = negative_curvature("PoincareBall", curvature)
+        self.point_shape = (n,)
+        self.dim = n
+        self.typical_dist = math.sqrt(n) / math.sqrt(-self.curvature)
+        self._c = -self.curvature
+
+    def inner(self, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        return (u * v).sum(-1) * self._conformal(x)[..., 0].square()
+
+    def norm(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.vector_norm(u, dim=-1) * self._conformal(x)[..., 0]
+
+    def dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return 2 * torch.asinh(safe_sqrt(self._ratio(x, y)[..., 0])) / math.sqrt(self._c)
+
+    def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return squared_hyperbolic_distance(4 * self._ratio(x, y)[..., 0]) / self._c
+
+    def project_point(self, z: torch.Tensor) -> torch.Tensor:
+        """Bring what is outside, or too near the boundary to be resolved, back inside."""
+        largest = self._largest_norm(z)
+        norm = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
+        outside = norm > largest
+        return torch.where(outside, z * (largest / torch.where(outside, norm, 1.0)), z)
+
+    def at_boundary(self, x: torch.Tensor) -> torch.Tensor:
+        """Tell per problem whether a point lies where points are stopped before the boundary."""
+        return torch.linalg.vector_norm(x, dim=-1) >= self._largest_norm(x) * (1 - torch.finfo(x.dtype).eps)
+
+    def project_tangent(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        return z
+
+    def egrad2rgrad(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        return g / self._conformal(x).square()
+
+    def ehess2rhess(self, x: torch.Tensor, g: torch.Tensor, h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        factor = self._conformal(x)
+        bent = (g * x).sum(-1, True) * u - (x * u).sum(-1, True) * g - (g * u).sum(-1, True) * x
+        return torch.add(h / factor, bent, alpha=self._c) / factor
+
+    def exp(self, x: torch.Tensor, u: torch.Tensor, t: float | torch.Tensor | None = None) -> torch.Tensor:
+        half = scale(u, t, 1) * (0.5 * self._conformal(x))
+        return self.project_point(self.mobius_add(x, tanhc_sqrt(self._c * (half * half).sum(-1, True)) * half))
+
+    retract_default = exp
+
+    def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        ratio = self._ratio(x, y)
+        stretch = torch.sqrt(1 + ratio) * arsinh_ratio(4 * ratio)
+        return self.mobius_add(-x, y) * (2 * stretch / self._conformal(x))
+
+    def log_defined(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return torch.isfinite(self.squared_dist(x, y))
+
+    def transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        return self._gyration(y, -x, u) * (self._conformal(x) / self._conformal(y))
+
+    parallel_transport = transport
+
+    def mobius_add(
+        self,
+        x: torch.Tensor,  # shape: (*batch, n)
+        y: torch.Tensor,  # shape: (*batch, n)
+    ) -> torch.Tensor:
+        r"""Return the Moebius sum $x \oplus y$, the translation of hyperbolic space that takes 0 to $x$."""
+        c, xx, yy, xy = self._c, (x * x).sum(-1, True), (y * y).sum(-1, True), (x * y).sum(-1, True)
+        return ((1 + 2 * c * xy + c * yy) * x + (1 - c * xx) * y) / (1 + 2 * c * xy + c * c * xx * yy)
+
+    def basis(self, x: torch.Tensor) -> torch.Tensor:
+        eye = torch.eye(self.dim, dtype=x.dtype, device=x.device)
+        return eye / self._conformal(x)[..., None]
+
+    def to_coordinates(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        return u * self._conformal(x)
+
+    def from_coordinates(self, x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
+        return c / self._conformal(x)
+
+    def random_point(self, *batch: int, generator: Any = None, dtype: Any = None, device: Any = None) -> torch.Tensor:
+        """Draw as `Hyperboloid` does."""
+        z = torch.randn((*batch, self.dim), generator=generator, dtype=dtype, device=device)
+        time = torch.sqrt(1 + (z * z).sum(-1, True))
+        return ball_from_hyperboloid(torch.cat([time, z], dim=-1)) / math.sqrt(self._c)
+
+    def off_manifold(self, x: torch.Tensor) -> torch.Tensor:
+        """Return by how much, relative to the radius, a point is beyond the largest norm kept."""
+        return (torch.linalg.vector_norm(x, dim=-1) / self._largest_norm(x) - 1).clamp(min=0)
+
+    def __repr__(self) -> str:
+        return curved_repr("PoincareBall", self.point_shape[0], self.curvature)
+
+    def _conformal(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 / (1 - self._c * (x * x).sum(-1, True))
+
+    def _largest_norm(self, x: torch.Tensor) -> float:
+        return (1 - _MARGIN * torch.finfo(x.dtype).eps) / math.sqrt(self._c)
+
+    def _ratio(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return the squared hyperbolic sine of half the distance in units of the curvature, shape (*batch, 1)."""
+        d, c = x - y, self._c
+        inside = (1 - c * (x * x).sum(-1, True)) * (1 - c * (y * y).sum(-1, True))
+        return c * (d * d).sum(-1, True) / inside
+
+    def _gyration(self, a: torch.Tensor, b: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """Return gyr[a, b] v, the rotation by which Moebius addition fails to be associative."""
+        c = self._c
+        aa, bb, ab = (a * a).sum(-1, True), (b * b).sum(-1, True), (a * b).sum(-1, True)
+        av, bv = (a * v).sum(-1, True), (b * v).sum(-1, True)
+        first = -c * c * av * bb + c * bv + 2 * c * c * ab * bv
+        second = -c * c * bv * aa - c * av
+        return v + 2 * (first * a + second * b) / (1 + 2 * c * ab + c * c * aa * bb)

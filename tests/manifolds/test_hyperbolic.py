@@ -1,0 +1,85 @@
+import math
+
+import pytest
+import torch
+
+from manopt_torch import Hyperboloid, OptionsError, PoincareBall, ball_from_hyperboloid, hyperboloid_from_ball
+
+D = torch.float64
+
+
+def draws(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=D)
+
+
+@pytest.mark.parametrize("radius", [0.1, 1.0, 3.0, 6.0])
+@pytest.mark.parametrize("gap", [1e-3, 0.5])
+def test_float32_distances_along_a_ray(radius, gap):
+    M = Hyperboloid(2)
+    x, y = (M.project_point(torch.tensor([0.0, math.sinh(r)])) for r in (radius, radius + gap))
+    truth = math.asinh(y[1].item()) - math.asinh(x[1].item())  # of the very numbers that float32 holds
+    assert M.dist(x, y).item() == pytest.approx(truth, rel=1e-5)
+    assert M.squared_dist(x, y).sqrt().item() == pytest.approx(truth, rel=1e-5)
+    assert M.norm(x, M.log(x, y)).item() == pytest.approx(truth, rel=1e-5 + 1e-7 * math.exp(radius))
+
+
+def test_float32_distances_of_random_pairs_agree_with_float64():
+    M = Hyperboloid(4)
+    x, y = (M.project_point((2 * draws(1000, 4, seed=k)).float()) for k in (1, 2))
+    truth = M.dist(M.project_point(x.double()), M.project_point(y.double()))
+    assert ((M.dist(x, y).double() - truth).abs() / truth).max() <= 2e-6
+
+
+def test_the_distance_is_that_of_the_minkowski_form():
+    M = Hyperboloid(4, curvature=-0.25)
+    x, y = (M.project_point(draws(50, 4, seed=k)) for k in (3, 4))
+    form = (x[:, 1:] * y[:, 1:]).sum(-1) - x[:, 0] * y[:, 0]
+    torch.testing.assert_close(M.dist(x, y), 2 * torch.acosh(-0.25 * form))
+
+
+def test_both_models_are_one_space():
+    for curvature in (-1.0, -0.3):
+        H, B = Hyperboloid(4, curvature), PoincareBall(3, curvature)
+        x, y = (H.project_point(draws(20, 4, seed=k)) for k in (5, 6))
+        a, b = (ball_from_hyperboloid(z, curvature) for z in (x, y))
+        torch.testing.assert_close(hyperboloid_from_ball(a, curvature), x)
+        torch.testing.assert_close(B.dist(a, b), H.dist(x, y))
+        torch.testing.assert_close(B.mid_point(a, b), ball_from_hyperboloid(H.mid_point(x, y), curvature))
+        # an isometry carries gradients to gradients: their lengths agree for the same cost
+        g = torch.func.grad(lambda z: H.dist(x, z).sum())(y)
+        h = torch.func.grad(lambda z: B.dist(a, z).sum())(b)
+        torch.testing.assert_close(H.norm(y, H.egrad2rgrad(y, g)), torch.ones(20, dtype=D))
+        torch.testing.assert_close(B.norm(b, B.egrad2rgrad(b, h)), torch.ones(20, dtype=D))
+
+
+def test_the_triangle_with_a_right_angle():
+    # cosh c = cosh a cosh b, the theorem of Pythagoras in curvature -1
+    M = PoincareBall(2)
+    centre = torch.zeros(2, dtype=D)
+    p, q = M.exp(centre, torch.tensor([[0.4, 0.0], [0.0, 0.7]], dtype=D))
+    a, b, c = M.dist(centre, p).item(), M.dist(centre, q).item(), M.dist(p, q).item()
+    assert (a, b) == (pytest.approx(0.8), pytest.approx(1.4))
+    assert math.cosh(c) == pytest.approx(math.cosh(a) * math.cosh(b))
+
+
+@pytest.mark.parametrize(("dtype", "reach"), [(torch.float32, 15.0), (D, 35.0)])
+def test_points_stop_before_the_boundary_and_say_so(dtype, reach):
+    M = PoincareBall(2)
+    y = M.exp(torch.zeros(2, 2, dtype=dtype), torch.tensor([[50.0, 0.0], [1.0, 0.0]], dtype=dtype))
+    assert M.at_boundary(y).tolist() == [True, False]
+    assert torch.isfinite(M.dist(torch.zeros(2, dtype=dtype), y)).all()
+    assert abs(M.dist(torch.zeros(2, dtype=dtype), y[0]).item() - reach) < 2
+    assert M.off_manifold(torch.tensor([1.0, 0.0], dtype=dtype)) > 0
+
+
+def test_no_edge_of_a_point_with_itself_is_nan():
+    for M in (Hyperboloid(3), PoincareBall(2)):
+        x = M.random_point(4, generator=torch.Generator().manual_seed(0), dtype=D).requires_grad_()
+        (g,) = torch.autograd.grad(M.dist(x, x.detach()).sum(), x)
+        assert torch.isfinite(g).all()
+
+
+@pytest.mark.parametrize("make", [lambda: Hyperboloid(1), lambda: PoincareBall(0), lambda: PoincareBall(2, 1.0)])
+def test_bad_arguments_are_refused(make):
+    with pytest.raises(OptionsError):
+        make()

@@ -1,0 +1,145 @@
+"""The start of a run: what is checked before anything happens."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from manopt_torch import (
+    Circle,
+    ConstantStepsize,
+    CostProblem,
+    CountedProblem,
+    Euclidean,
+    GradientDescentOptions,
+    GradientProblem,
+    Product,
+    Sphere,
+    StopAfterIteration,
+    solve,
+)
+from manopt_torch.errors import (
+    MissingDerivativeError,
+    NonFiniteError,
+    NotOnManifoldError,
+    OptionsError,
+    ShapeError,
+    UnknownSymbolError,
+)
+
+D = torch.float64
+M = Euclidean(2)
+P = GradientProblem(M, lambda x: 0.5 * (x * x).sum(-1))
+HALVE = {"stepsize": ConstantStepsize(0.5)}
+
+
+def options(x, n=3, **more):
+    return GradientDescentOptions(x, stop=StopAfterIteration(n), **{**HALVE, **more})
+
+
+@pytest.mark.parametrize("x", [[1.0, 2.0], np.ones(2), 1.0, None, (torch.ones(2), 3.0)])
+def test_a_start_that_is_no_tensor(x):
+    with pytest.raises(OptionsError, match=r"start x must be a tensor or a tuple of tensors, got \w+: .*as_tensor"):
+        solve(P, options(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool])
+def test_a_start_of_integers(dtype):
+    with pytest.raises(OptionsError, match=rf"must be of floating point, got {dtype}: convert it with x.double\(\)"):
+        solve(P, options(torch.ones(2, dtype=dtype)))
+
+
+@pytest.mark.parametrize("x", [torch.ones(3), torch.ones(2, 3), torch.tensor(1.0), (torch.ones(2), torch.ones(2))])
+def test_a_start_of_another_shape(x):
+    with pytest.raises(ShapeError, match=r"a point of Euclidean\(2\) has"):
+        solve(P, options(x))
+
+
+def test_parts_of_different_kinds():
+    p = GradientProblem(Product(M, Circle()), lambda x: x[1])
+    with pytest.raises(ShapeError, match="differ in dtype or device"):
+        solve(p, options((torch.ones(2), torch.tensor(1.0, dtype=D))))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_start_that_is_not_finite_is_named_by_its_indices(bad):
+    x = torch.ones(2, 3, 2)
+    x[1, 0, 1] = x[0, 2, 0] = bad
+    with pytest.raises(NonFiniteError, match=r"holds NaN or infinity at batch indices \[\(0, 2\), \(1, 0\)\]"):
+        solve(P, options(x))
+    with pytest.raises(NonFiniteError, match=r"the start x holds NaN or infinity$"):
+        solve(P, options(x[1, 0]))
+
+
+def test_a_start_off_the_manifold():
+    p = GradientProblem(Sphere(3), lambda x: x[..., 0])
+    x = torch.eye(3, dtype=D)
+    x[1] *= 2
+    with pytest.raises(NotOnManifoldError, match=r"at batch indices \[\(1,\)\] is off Sphere\(3\).*project_point"):
+        solve(p, options(x))
+
+
+def test_data_of_another_batch():
+    p = GradientProblem(M, lambda x, c: (c[:, None] * x).sum(-1), data=(torch.ones(4),))
+    with pytest.raises(ShapeError, match=r"data\[0\] has shape \(4,\) but the start has batch axes \(5,\)"):
+        solve(p, options(torch.ones(5, 2)))
+
+
+@pytest.mark.parametrize("cost", [lambda x: (x * x).sum(), lambda x: x * x, lambda x: 1.0])
+def test_costs_of_another_shape(cost):
+    with pytest.raises(ShapeError, match="the cost must return"):
+        solve(GradientProblem(M, cost), options(torch.ones(5, 2)))
+
+
+@pytest.mark.parametrize(
+    ("gradient", "error", "told"),
+    [
+        (lambda x: x[0], ShapeError, r"gradient has batch axes \(\), the point has \(5,\)"),
+        (lambda x: x[..., :1], ShapeError, r"has shape \(\*batch, 2\), got \(5, 1\)"),
+        (lambda x: x.double(), OptionsError, "gradient is of torch.float64, the start x of torch.float32"),
+    ],
+)
+def test_given_gradients_that_do_not_fit(gradient, error, told):
+    with pytest.raises(error, match=told):
+        solve(GradientProblem(M, P.cost, gradient), options(torch.ones(5, 2)))
+
+
+def test_the_capability_check_names_need_and_cure():
+    with pytest.raises(
+        MissingDerivativeError,
+        match="GradientDescentOptions needs a gradient, CostProblem has none: use GradientProblem",
+    ):
+        solve(CostProblem(M, P.cost), options(torch.ones(2)))
+
+
+@pytest.mark.parametrize("wrong", [None, P.cost, M])
+def test_no_problem(wrong):
+    with pytest.raises(OptionsError, match=r"expected a Problem such as GradientProblem\(M, cost\), got"):
+        solve(wrong, options(torch.ones(2)))
+
+
+@pytest.mark.parametrize("wrong", [None, torch.ones(2), GradientDescentOptions])
+def test_no_options(wrong):
+    with pytest.raises(OptionsError, match="expected Options"):
+        solve(P, wrong)
+
+
+@pytest.mark.parametrize("stop", [5, StopAfterIteration, lambda p, o, i: True])
+def test_no_criterion(stop):
+    with pytest.raises(OptionsError, match=r"stop must be a stopping criterion such as StopAfterIteration\(100\), got"):
+        solve(P, GradientDescentOptions(torch.ones(2), stop=stop))
+
+
+def test_an_unknown_retraction_is_found_before_the_first_evaluation():
+    p = CountedProblem(P)
+    with pytest.raises(OptionsError, match=r"Euclidean\(2\) has no retraction 'qr'; it has 'exp', 'projection'"):
+        solve(p, options(torch.ones(2), retraction_method="qr"))
+    assert p.count(":Cost") == 0
+
+
+def test_unknown_symbols_are_found_before_anything_is_printed(capsys):
+    for lists in ({"debug": ["hello", ":Kost"]}, {"record": [":Kost"], "debug": ["hello"]}):
+        with pytest.raises(UnknownSymbolError, match=":Kost is no symbol and no field of GradientDescentOptions"):
+            solve(P, options(torch.ones(2)), **lists)
+    assert capsys.readouterr().out == ""
