@@ -34,6 +34,7 @@ class ArmijoRule(NamedTuple):
     max_increases: int
     max_decreases: int
     slack: float  # rounding error of the cost relative to it
+    margin: float = 0.0  # decrease relative to the cost that is more than rounding
 
 
 def armijo(
@@ -65,10 +66,11 @@ def armijo(
     References:
         [Armijo:1966]; [AbsilMahonySepulchre:2008], section 4.2.
     """
-    c, factor, slack = rule.sufficient_decrease, rule.contraction_factor, rule.slack * abs(cost)
+    c, factor = rule.sufficient_decrease, rule.contraction_factor
+    slack, margin = rule.slack * abs(cost), rule.margin * abs(cost)
     trial = probe(step)
     value = lane.trial_cost(trial.cost)
-    growing = grew = active & (value < cost + c * step * slope)
+    growing = grew = active & (value < cost + c * step * slope - margin)
     former, former_step, rounds = trial, step, 0
     while rounds < rule.max_increases and lane.any(growing):
         rounds += 1
@@ -76,7 +78,7 @@ def armijo(
         step = lane.where(growing, step / factor, step)
         trial = probe(step)
         value = lane.trial_cost(trial.cost)
-        growing = growing & (value < cost + c * step * slope)
+        growing = growing & (value < cost + c * step * slope - margin)
 
     # the last enlargement went too far: the step before is known to be good
     back = grew & lane.not_(value <= cost + c * step * slope + slack)

@@ -12,12 +12,10 @@ from typing import NamedTuple
 
 import torch
 
-from manopt_torch.linalg.cholesky import cholesky_or_nan
 from manopt_torch.linalg.frames import LOG_DOUBLINGS, frame_step, frame_tangent
 from manopt_torch.linalg.skew import (
     SkewEigen,
     skew_dim,
-    skew_eigh,
     skew_exp_derivative,
     skew_exp_integral,
     skew_expm1,
@@ -65,176 +63,158 @@ class _Solution(NamedTuple):
     U: torch.Tensor  # shape: (*batch, n, p)
     residual: torch.Tensor  # shape: (*batch,)
     frame: torch.Tensor  # shape: (*batch, n, q), orthonormal, X first
-    basis: torch.Tensor  # shape: (dim, q, p), of the tangent space in that frame
-    jacobian: torch.Tensor  # shape: (*batch, dim, q, p)
+    jacobian: torch.Tensor  # shape: (*batch, dim, entries)
     factor: torch.Tensor  # shape: (*batch, dim, dim), of the normal equations
+    basis: torch.Tensor  # shape: (dim, entries), of the tangent space in that frame
     outside: torch.Tensor | None  # shape: (*batch, p, p), for directions off the frame; None if there are none
 
 
 def _newton_step(found: _Solution, gap: torch.Tensor) -> torch.Tensor:
     inside = found.frame.mH @ gap
-    step = found.frame @ _combine(_normal_solve(found.factor, _pair(found.jacobian, inside)), found.basis)
+    c = torch.cholesky_solve(found.jacobian @ _entries(inside).mT, found.factor)
+    step = found.frame @ _matrix(c.mT @ found.basis, inside)
     return step if found.outside is None else step + (gap - found.frame @ inside) @ found.outside
 
 
 def _solve(X: torch.Tensor, Y: torch.Tensor, kappa: int) -> _Solution:
     """Shoot by the Levenberg-Marquardt method with geodesic acceleration; a round that does not help is undone."""
-    p = X.shape[-1]
-    rest = torch.linalg.qr(torch.cat([X, Y], -1))[0][..., p:]
+    rest = torch.linalg.qr(torch.cat([X, Y], -1))[0][..., X.shape[-1] :]
     frame = torch.cat([X, rest], -1)
-    basis = _basis(X, rest.shape[-1])
-    target = _Target(frame.mH @ (Y - X), basis, _generators(basis, kappa), kappa)
-    # the basis is orthogonal; its skew part has entries in pairs
-    c = _pair(basis, target.step) / basis.abs().square().sum((-2, -1))
-    spectra = _spectra(target, c)
-    gap, jacobian = _gap(target, spectra), _jacobian(target, spectra)
-    square = _square(gap)
-    damping = torch.full_like(square, _DAMPING)
+    target = frame.mH @ (Y - X)
+    basis = _basis(target)
+    generators = _generators(basis, kappa)
+    # coordinates in an orthogonal basis, whose skew part has entries in pairs
+    rows = _entries(basis)[..., 0, :]
+    c = torch.nan_to_num(_entries(target) @ (rows.mT / rows.square().sum(-1)))
+    system = _shoot(c, generators, target)
+    damping = torch.full_like(c[..., :1], _DAMPING)
     floor = 4 * torch.finfo(X.dtype).eps
     eye = torch.eye(c.shape[-1], dtype=c.dtype, device=c.device)
     for _ in range(_ROUNDS[torch.finfo(X.dtype).bits // 8]):
-        ridge = (damping * square).clamp(min=floor)[..., None, None]
-        trial = _accelerated(target, c, gap, jacobian, cholesky_or_nan(_gram(jacobian) + ridge * eye))
-        spectra = _spectra(target, trial)
-        trial_gap = _gap(target, spectra)
-        trial_square = _square(trial_gap)
-        better = trial_square < square
-        pick = better[..., None, None]
-        c = torch.where(better[..., None], trial, c)
-        gap = torch.where(pick, trial_gap, gap)
-        jacobian = torch.where(pick[..., None], _jacobian(target, spectra), jacobian)
-        square = torch.where(better, trial_square, square)
+        gram = system @ system.mT
+        square = gram[..., -1:, -1:]
+        factor, _ = torch.linalg.cholesky_ex(gram[..., :-1, :-1] + (damping * square).clamp(min=floor) * eye)
+        trial = torch.nan_to_num(c + _accelerated(c, system, gram, factor, generators, target))
+        new = _shoot(trial, generators, target)
+        better = new[..., -1:, :].square().sum(-1, True) < square
+        c = torch.where(better, trial, c)
+        system = torch.where(better, new, system)
         damping = damping * torch.where(better, _DAMPING_FALLS, _DAMPING_RISES)
-    factor = cholesky_or_nan(_gram(jacobian) + floor * eye)
-    outside = None if X.shape[-2] == frame.shape[-1] else _outside(target, c, floor)
-    return _Solution(frame @ _combine(c, basis), torch.sqrt(square), frame, basis, jacobian, factor, outside)
+    jacobian, gap = system[..., :-1, :], system[..., -1, :]
+    factor, _ = torch.linalg.cholesky_ex(jacobian @ jacobian.mT + floor * eye)
+    outside = None if X.shape[-2] == frame.shape[-1] else _outside(c, generators, target, floor)
+    residual = torch.linalg.vector_norm(gap, dim=-1)
+    # points that are not finite keep their NaN, which the iteration has put aside
+    U = frame @ _matrix(c @ rows, target) + (residual * 0)[..., None, None]
+    return _Solution(U, residual, frame, jacobian, factor, rows, outside)
 
 
 def _accelerated(
-    target: "_Target",
-    c: torch.Tensor,  # shape: (*batch, dim)
-    gap: torch.Tensor,  # shape: (*batch, q, p)
-    jacobian: torch.Tensor,  # shape: (*batch, dim, q, p)
+    c: torch.Tensor,  # shape: (*batch, 1, dim)
+    system: torch.Tensor,  # shape: (*batch, dim + 1, entries)
+    gram: torch.Tensor,  # shape: (*batch, dim + 1, dim + 1)
     factor: torch.Tensor,  # shape: (*batch, dim, dim)
+    generators: torch.Tensor,
+    target: torch.Tensor,
 ) -> torch.Tensor:
-    """Return the next trial: a damped Gauss-Newton step, corrected for the second derivative along it."""
-    v = -_normal_solve(factor, _pair(jacobian, gap))
-    slope = (v.to(jacobian.dtype)[..., None, :] @ jacobian.flatten(-2))[..., 0, :].unflatten(-1, gap.shape[-2:])
-    change = (_gap(target, _spectra(target, c + _SHARE * v)) - gap) / _SHARE
-    a = -_normal_solve(factor, _pair(jacobian, (change - slope) / _SHARE))  # half of the acceleration, twice halved
-    norm = torch.linalg.vector_norm
-    short = 2 * norm(a, dim=-1) <= _LONGEST_CORRECTION * norm(v, dim=-1)
-    far = _square(gap) > torch.finfo(v.dtype).eps * _square(target.step)
-    return c + v + torch.where((short & far)[..., None], a, 0.0)
+    """Return a damped Gauss-Newton step, corrected for the second derivative along it."""
+    jacobian, gap = system[..., :-1, :], system[..., -1:, :]
+    v = -torch.cholesky_solve(gram[..., :-1, -1:], factor).mT
+    ahead = _entries(_end(_eigen(c + _SHARE * v, generators), target) - target)
+    bend = (ahead - gap) / _SHARE - v @ jacobian  # half the second derivative times the share
+    a = -torch.cholesky_solve(jacobian @ bend.mT, factor).mT / _SHARE  # half the acceleration
+    length = v.square().sum(-1, True)
+    short = 4 * a.square().sum(-1, True) <= _LONGEST_CORRECTION**2 * length
+    far = gram[..., -1:, -1:] > torch.finfo(c.dtype).eps * _entries(target).square().sum(-1, True)
+    return v + torch.where(short & far, a, 0.0)
 
 
-class _Target(NamedTuple):
-    """Where to shoot, and the matrices that stand for coordinates."""
-
-    step: torch.Tensor  # shape: (*batch, q, p), end less start, in the frame
-    basis: torch.Tensor  # shape: (dim, q, p), of the tangent space at [I; 0]: the skew ones first
-    generators: torch.Tensor  # shape: (dim, q, q), of the geodesics
-    kappa: int
-
-
-def _spectra(target: _Target, c: torch.Tensor) -> tuple[SkewEigen, SkewEigen | None]:
-    """Return the eigendecompositions of the two skew matrices whose exponentials make the geodesic."""
-    eigen = skew_eigh(_combine(c, target.generators))
-    if target.kappa == 1:
-        return eigen, None
-    turns = _turns(target)
-    return eigen, skew_eigh(_combine(c[..., : turns.shape[0]], turns))
+def _eigen(
+    c: torch.Tensor,  # shape: (*batch, 1, dim)
+    generators: torch.Tensor,  # shape: (dim, kappa, q, q)
+) -> SkewEigen:
+    """Return the eigendecompositions, with batch axes `(*batch, kappa)`, of the skew matrices that make the geodesic."""
+    # constants: what comes in is finite, so that LAPACK cannot refuse the batch
+    hermitian = c.to(generators.dtype) @ (-1j * generators).flatten(1)
+    return SkewEigen(*torch.linalg.eigh(hermitian.reshape(*c.shape[:-2], *generators.shape[1:])))
 
 
-def _turns(target: _Target) -> torch.Tensor:
-    """Return the matrices -A of the skew part of the basis."""
-    p = target.step.shape[-1]
-    return -target.basis[: skew_dim(p, target.step.is_complex()), :p]
+def _end(eigen: SkewEigen, target: torch.Tensor) -> torch.Tensor:
+    """Return the end of the geodesic less its start, shape `(*batch, q, p)`."""
+    p = target.shape[-1]
+    factors = _as(target, skew_expm1(eigen, p))
+    step = factors[..., 0, :, :]
+    if factors.shape[-3] == 1:
+        return step
+    return step + (step + _start(target)) @ factors[..., 1, :p, :]
 
 
-def _gap(target: _Target, spectra: tuple[SkewEigen, SkewEigen | None]) -> torch.Tensor:
-    eigen, turn = spectra
-    p = target.step.shape[-1]
-    step = skew_expm1(eigen, p, target.step)
-    if turn is not None:
-        step = step + (step + _start(target)) @ skew_expm1(turn, p, target.step)
-    return step - target.step
+def _start(target: torch.Tensor) -> torch.Tensor:
+    return torch.eye(*target.shape[-2:], dtype=target.dtype, device=target.device)
 
 
-def _start(target: _Target) -> torch.Tensor:
-    return torch.eye(*target.step.shape[-2:], dtype=target.step.dtype, device=target.step.device)
+def _shoot(c: torch.Tensor, generators: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return the real entries of the Jacobian with the gap as last row, shape `(*batch, dim + 1, entries)`."""
+    p = target.shape[-1]
+    eigen = _eigen(c, generators)
+    slopes = _as(target, skew_exp_derivative(eigen, generators, p))
+    jacobian = slopes[..., 0, :, :]
+    if generators.shape[1] == 1:
+        step = _as(target, skew_expm1(eigen, p))[..., 0, :, :]
+    else:
+        factors = _as(target, skew_expm1(eigen, p))
+        end, back = factors[..., 0, :, :] + _start(target), factors[..., 1, :p, :]
+        jacobian = jacobian + jacobian @ back[..., None, :, :] + end[..., None, :, :] @ slopes[..., 1, :p, :]
+        step = factors[..., 0, :, :] + end @ back
+    return _entries(torch.cat([jacobian, (step - target)[..., None, :, :]], -3))[..., 0, :]
 
 
-def _jacobian(target: _Target, spectra: tuple[SkewEigen, SkewEigen | None]) -> torch.Tensor:
-    eigen, turn = spectra
-    p = target.step.shape[-1]
-    jacobian = skew_exp_derivative(eigen, target.generators, p)
-    if turn is None:
-        return jacobian
-    jacobian = jacobian + jacobian @ skew_expm1(turn, p, target.step)[..., None, :, :]
-    turns = _turns(target)
-    end = skew_expm1(eigen, p, target.step) + _start(target)
-    turned = end[..., None, :, :] @ skew_exp_derivative(turn, turns, p)
-    skews = turns.shape[0]
-    return torch.cat([jacobian[..., :skews, :, :] + turned, jacobian[..., skews:, :, :]], -3)
-
-
-def _outside(target: _Target, c: torch.Tensor, floor: float) -> torch.Tensor:
+def _outside(c: torch.Tensor, generators: torch.Tensor, target: torch.Tensor, floor: float) -> torch.Tensor:
     """Return what undoes the derivative off the frame: there, a direction W C moves the end by W C times a matrix."""
-    eigen, turn = _spectra(target, c)
-    p = target.step.shape[-1]
-    M = skew_exp_integral(eigen, p, target.step)
-    M = M if turn is None else M + M @ skew_expm1(turn, p, target.step)
-    eye = torch.eye(p, dtype=M.dtype, device=M.device)
+    p = target.shape[-1]
+    eigen = _eigen(c, generators)
+    first = SkewEigen(eigen.angles[..., 0, :], eigen.vectors[..., 0, :, :])
+    M = _as(target, skew_exp_integral(first, p))
+    if generators.shape[1] == 2:
+        M = M + M @ _as(target, skew_expm1(eigen, p))[..., 1, :p, :]
     # nearly the inverse where there is none, at conjugate points
+    eye = torch.eye(p, dtype=M.dtype, device=M.device)
     return torch.linalg.solve_ex(M.mH @ M + floor * eye, M.mH)[0]
 
 
-def _basis(X: torch.Tensor, rest: int) -> torch.Tensor:
-    """Return a basis of the tangent space at [I; 0]: the skew ones first, then those below."""
-    p, is_complex = X.shape[-1], X.is_complex()
-    kind = X.real.dtype
-    skews = skew_from_vector(torch.eye(skew_dim(p, is_complex), dtype=kind, device=X.device), p, is_complex)
-    below = torch.eye(rest * p, dtype=X.dtype, device=X.device).reshape(rest * p, rest, p)
+def _basis(target: torch.Tensor) -> torch.Tensor:
+    """Return a basis of the tangent space at [I; 0], shape `(dim, q, p)`: the skew ones first, then those below."""
+    q, p = target.shape[-2:]
+    is_complex = target.is_complex()
+    kind = target.dtype.to_real()
+    skews = skew_from_vector(torch.eye(skew_dim(p, is_complex), dtype=kind, device=target.device), p, is_complex)
+    below = torch.eye((q - p) * p, dtype=target.dtype, device=target.device).reshape((q - p) * p, q - p, p)
     below = torch.cat([below, 1j * below]) if is_complex else below
     pad = torch.nn.functional.pad
-    return torch.cat([pad(skews, (0, 0, 0, rest)), pad(below, (0, 0, p, 0))])
+    return torch.cat([pad(skews, (0, 0, 0, q - p)), pad(below, (0, 0, p, 0))])
 
 
 def _generators(basis: torch.Tensor, kappa: int) -> torch.Tensor:
+    """Return for each basis vector the matrix of Omega, and for the Euclidean metric that of -A with zeros around."""
     q, p = basis.shape[-2:]
     half = torch.cat([basis[:, :p] * (0.5 * kappa), basis[:, p:]], 1)
     half = torch.nn.functional.pad(half, (0, q - p))
-    return half - half.mH
+    omega = half - half.mH
+    turn = torch.nn.functional.pad(-basis[:, :p], (0, q - p, 0, q - p))
+    return torch.stack([omega, turn][:kappa], 1).to(basis.dtype.to_complex())
 
 
-def _combine(
-    c: torch.Tensor,  # shape: (*batch, k)
-    matrices: torch.Tensor,  # shape: (k, m, n)
-) -> torch.Tensor:
-    return (c.to(matrices.dtype)[..., None, :] @ matrices.flatten(-2))[..., 0, :].unflatten(-1, matrices.shape[-2:])
+def _entries(Z: torch.Tensor) -> torch.Tensor:
+    """Lay out the real entries of a matrix in a row, shape `(*batch, 1, entries)`."""
+    return (torch.view_as_real(Z.resolve_conj()).flatten(-3) if Z.is_complex() else Z.flatten(-2))[..., None, :]
 
 
-def _pair(
-    many: torch.Tensor,  # shape: (*batch, k, m, n) or (k, m, n)
-    one: torch.Tensor,  # shape: (*batch, m, n)
-) -> torch.Tensor:
-    """Return the real inner products with k matrices, shape `(*batch, k)`."""
-    return (many.flatten(-2).conj() @ one.flatten(-2)[..., None])[..., 0].real
+def _matrix(row: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Undo `_entries`; the shape of the matrix and its field are those of `like`."""
+    if like.is_complex():
+        return torch.view_as_complex(row.reshape(*row.shape[:-2], *like.shape[-2:], 2))
+    return row.reshape(*row.shape[:-2], *like.shape[-2:])
 
 
-def _gram(jacobian: torch.Tensor) -> torch.Tensor:
-    rows = jacobian.flatten(-2)
-    return (rows.conj() @ rows.mT).real
-
-
-def _square(gap: torch.Tensor) -> torch.Tensor:
-    return gap.abs().square().sum((-2, -1))
-
-
-def _normal_solve(
-    factor: torch.Tensor,  # shape: (*batch, k, k), lower triangular
-    b: torch.Tensor,  # shape: (*batch, k)
-) -> torch.Tensor:
-    half = torch.linalg.solve_triangular(factor, b[..., None], upper=False)
-    return torch.linalg.solve_triangular(factor.mT, half, upper=True)[..., 0]
+def _as(like: torch.Tensor, Z: torch.Tensor) -> torch.Tensor:
+    return Z if like.is_complex() else Z.real

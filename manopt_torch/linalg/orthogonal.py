@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch.linalg.spectral import tracks_derivatives
 from manopt_torch.linalg.sylvester import lyapunov
 
 
@@ -58,7 +59,7 @@ def polar_from_svd(
     Vh: torch.Tensor,  # shape: (*batch, p, p)
 ) -> torch.Tensor:
     """Return the polar factor $U V^*$ from singular vectors of Z, which count as constants; Z has the derivative."""
-    return _Polar.apply(Z, U, Vh)
+    return _Polar.apply(Z, U, Vh) if tracks_derivatives() else U @ Vh
 
 
 def svd_or_nan(

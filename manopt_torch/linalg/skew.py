@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 import torch
 
-from manopt_torch.linalg.spectral import sym_eigh
-
 
 def skew_dim(n: int, is_complex: bool) -> int:
     """Return the real dimension of the skew matrices of n rows."""
@@ -67,72 +65,55 @@ def skew_to_vector(
 
 
 class SkewEigen(NamedTuple):
-    """Eigenvalues divided by i, and eigenvectors, of a skew matrix; constants for differentiation."""
+    """Eigenvalues divided by i, and eigenvectors, of a skew matrix."""
 
     angles: torch.Tensor  # shape: (*batch, n), real
     vectors: torch.Tensor  # shape: (*batch, n, n), complex
 
 
-def skew_eigh(
-    M: torch.Tensor,  # shape: (*batch, n, n), skew
-) -> SkewEigen:
-    """Return the eigendecomposition of a skew matrix; NaN where M is not finite."""
-    return SkewEigen(*sym_eigh(-1j * M))
-
-
 def skew_expm1(
     eigen: SkewEigen,
     columns: int,
-    like: torch.Tensor,
 ) -> torch.Tensor:
-    """Return the first columns of the exponential less the identity, of the dtype of `like`."""
+    """Return the first columns of the exponential less the identity, as a complex matrix.
+
+    Examples:
+        >>> eigen = SkewEigen(*torch.linalg.eigh(-1j * torch.tensor([[0.0, -1e-6], [1e-6, 0.0]])))
+        >>> skew_expm1(eigen, 1).real.T
+        tensor([[-5.0000e-13,  1.0000e-06]])
+    """
     angles, V = eigen
     half_sine = torch.sin(0.5 * angles)
     values = torch.complex(-2 * half_sine * half_sine, torch.sin(angles))
-    return _as(like, (V * values[..., None, :]) @ V[..., :columns, :].mH)
+    return (V * values[..., None, :]) @ V[..., :columns, :].mH
 
 
 def skew_exp_integral(
     eigen: SkewEigen,
     columns: int,
-    like: torch.Tensor,
 ) -> torch.Tensor:
-    r"""Return the leading block, `columns` by `columns`, of $\int_0^1 e^{sM}\,ds$."""
+    r"""Return the leading block, `columns` by `columns`, of $\int_0^1 e^{sM}\,ds$, as a complex matrix."""
     angles, V = eigen
-    values = torch.polar(torch.sinc(angles / (2 * math.pi)), 0.5 * angles)
     V = V[..., :columns, :]
-    return _as(like, (V * values[..., None, :]) @ V.mH)
+    return (V * torch.polar(torch.sinc(angles / (2 * math.pi)), 0.5 * angles)[..., None, :]) @ V.mH
 
 
 def skew_exp_derivative(
     eigen: SkewEigen,
-    directions: torch.Tensor,  # shape: (k, n, n), skew
+    directions: torch.Tensor,  # shape: (k, ..., n, n), complex and skew
     columns: int,
 ) -> torch.Tensor:
-    r"""Return the derivatives of the first columns of the exponential, shape `(*batch, k, n, columns)`.
+    r"""Return the derivatives of the first columns of the exponential, shape `(*batch, k, ..., n, columns)`.
 
     In the eigenbasis, entry $(i, j)$ of a direction is multiplied by
     $\frac{e^{i\theta_i} - e^{i\theta_j}}{i(\theta_i - \theta_j)} = e^{i(\theta_i + \theta_j)/2}
-    \operatorname{sinc}\frac{\theta_i - \theta_j}2$, which has no cancellation.
+    \operatorname{sinc}\frac{\theta_i - \theta_j}2$, which has no cancellation. Axes of a direction between the first
+    and the last two go with the last ones of the batch.
     """
+    axis = -directions.dim()
     angles, V = eigen
-    half = torch.polar(torch.ones_like(angles), 0.5 * angles)
+    mean = 0.5 * (angles[..., :, None] + angles[..., None, :])
     spread = (angles[..., :, None] - angles[..., None, :]) / (2 * math.pi)
-    factors = half[..., :, None] * half[..., None, :] * torch.sinc(spread)
-    inner = _sandwich(V.mH, directions.to(V.dtype), V)
-    return _as(directions, _sandwich(V, inner * factors[..., None, :, :], V[..., :columns, :].mH))
-
-
-def _sandwich(
-    L: torch.Tensor,  # shape: (*batch, m, n)
-    T: torch.Tensor,  # shape: (*batch, k, n, n) or (k, n, n)
-    R: torch.Tensor,  # shape: (*batch, n, r)
-) -> torch.Tensor:
-    """Return L T_j R for all j as two products of large matrices, shape `(*batch, k, m, r)`."""
-    k, n = T.shape[-3:-1]
-    right = (T.flatten(-3, -2) @ R).unflatten(-2, (k, n)).transpose(-3, -2)  # shape: (*batch, n, k, r)
-    return (L @ right.flatten(-2)).unflatten(-1, (k, R.shape[-1])).transpose(-3, -2)
-
-
-def _as(like: torch.Tensor, Z: torch.Tensor) -> torch.Tensor:
-    return Z if like.is_complex() else Z.real
+    factors = torch.polar(torch.sinc(spread), mean).unsqueeze(axis)
+    V = V.unsqueeze(axis)
+    return V @ ((V.mH @ (directions @ V) * factors) @ V[..., :columns, :].mH)

@@ -15,6 +15,7 @@ References:
 """
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 
@@ -36,15 +37,19 @@ def eigh_in_closed_form(
     n = X.shape[-1]
     if n == 1:
         return X[..., 0], torch.ones_like(X)
-    # one unit for all entries, so that no square overflows or vanishes
-    unit = X.abs().amax((-2, -1)).clamp(min=torch.finfo(X.dtype).tiny)
-    entries = (X / unit[..., None, None]).flatten(-2).movedim(-1, 0).contiguous().unbind(0)
-    values, vectors = (_two if n == 2 else _three)(entries)
-    return torch.stack(values, -1) * unit[..., None], torch.stack([entry for row in vectors for entry in row], -1).unflatten(-1, (n, n))
+    lower = [X[..., i, j] for i in range(n) for j in range(i + 1)]
+    # one unit for all entries, so that no square overflows or vanishes; a power of two, which costs no rounding
+    largest = reduce(torch.maximum, [entry.abs() for entry in lower]).clamp(min=torch.finfo(X.dtype).tiny)
+    unit = torch.exp2(torch.floor(torch.log2(largest)))
+    inverse = 1 / unit
+    lower = [entry * inverse for entry in lower]
+    values, rows = (_two if n == 2 else _three)(lower)
+    vectors = torch.stack([entry for row in rows for entry in row], -1).unflatten(-1, (n, n))
+    return torch.stack([value * unit for value in values], -1), vectors
 
 
 def _two(entries: Vector) -> tuple[Vector, list[Vector]]:
-    a, _, b, c = entries
+    a, b, c = entries
     low, high, cosine, sine = _rotation(a, b, c)
     return (low, high), [(cosine, sine), (-sine, cosine)]
 
@@ -69,7 +74,7 @@ def _three(entries: Vector) -> tuple[Vector, list[Vector]]:
 
 def _isolated(entries: Vector) -> tuple[Vector, torch.Tensor]:
     """Return the unit eigenvector of the eigenvalue furthest from the others, and whether it lies below them."""
-    x00, _, _, x10, x11, _, x20, x21, x22 = entries
+    x00, x10, x11, x20, x21, x22 = entries
     # differences first: they are exact where the eigenvalues are close together
     d1, d2 = x11 - x00, x22 - x00
     q = (d1 + d2) / 3
@@ -101,26 +106,28 @@ def _complement(x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> tuple[Vect
     sign = torch.copysign(torch.ones_like(z), z)
     a = -1 / (sign + z)
     xa, b = x * a, x * y * a
-    return (torch.addcmul(torch.ones_like(z), sign * x, xa), sign * b, -sign * x), (b, torch.addcmul(sign, y * y, a), -y)
+    return (torch.addcmul(torch.ones_like(z), sign * x, xa), sign * b, -sign * x), (
+        b,
+        torch.addcmul(sign, y * y, a),
+        -y,
+    )
 
 
 def _rotation(a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Return both eigenvalues of [[a, b], [b, c]], and the c, s of their eigenvectors (c, -s) and (s, c)."""
     gap, twice = c - a, 2 * b
-    long = gap.abs() + torch.hypot(gap, twice)
-    length = torch.hypot(long, twice)
-    multiple = length == 0  # of the identity
-    ratio = twice / torch.where(multiple, 1.0, long)
+    # zero for a multiple of the identity, which then keeps its axes
+    long = (gap.abs() + torch.hypot(gap, twice)).clamp(min=torch.finfo(gap.dtype).tiny)
+    inverse = 1 / torch.hypot(long, twice)
+    change = b * (twice / long)
     upright = gap >= 0
-    inverse = 1 / torch.where(multiple, 1.0, length)
-    long, twice = torch.where(multiple, 1.0, long * inverse), twice * inverse
-    change = b * ratio
+    long, twice = long * inverse, twice * inverse
     cosine, sine = torch.where(upright, long, twice), torch.where(upright, twice, long)
     return torch.minimum(a, c) - change, torch.maximum(a, c) + change, cosine, sine
 
 
 def _apply(entries: Vector, v: Vector) -> Vector:
-    x00, _, _, x10, x11, _, x20, x21, x22 = entries
+    x00, x10, x11, x20, x21, x22 = entries
     return _dot((x00, x10, x20), v), _dot((x10, x11, x21), v), _dot((x20, x21, x22), v)
 
 

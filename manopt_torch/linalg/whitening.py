@@ -13,6 +13,6 @@ def whitened_log(
 ) -> torch.Tensor:
     """Return the logarithm of `y` in coordinates where `x` is the identity, exact also for `y` next to `x`."""
     # far from x the difference loses the small eigenvalues of y, near x the whitened y loses the difference
-    difference, whitened = congruence(inverse, torch.stack(torch.broadcast_tensors(y - x, y))).unbind(0)
+    difference, whitened = congruence(inverse, y - x), congruence(inverse, y)
     near = difference.abs().square().sum((-2, -1)) < 0.0625
     return sym_logm(torch.where(near[..., None, None], difference, whitened), near)

@@ -8,7 +8,6 @@ import torch
 
 from manopt_torch.errors import OptionsError
 from manopt_torch.linalg.orthogonal import from_complement, polar, polar_from_svd, qr_unique, to_complement
-from manopt_torch.linalg.scalar import angle_over_sine, cos_and_sinc_sqrt
 from manopt_torch.linalg.spectral import spectral_function, sym_eigh, symmetric_part
 from manopt_torch.linalg.subspaces import normal_part, principal_angles, subspace_pair
 from manopt_torch.manifolds.base import Manifold
@@ -39,8 +38,7 @@ class Grassmann(Manifold):
       of the subspace $X$ into that of $Y$.
 
     Distances keep full relative accuracy from coincident subspaces to orthogonal ones, in single precision too. Where
-    an angle is $\pi/2$ there are several shortest geodesics, `log` is one of them and `log_defined` is false. `log` has
-    one derivative there is a use for, that of `squared_dist` is the logarithm itself.
+    an angle is $\pi/2$ there are several shortest geodesics, `log` is one of them and `log_defined` is false.
 
     Args:
         n: dimension of the surrounding space.
@@ -127,16 +125,16 @@ class Grassmann(Manifold):
         v = scale(u, t, 2)
         S = symmetric_part(v.mH @ v)
         squares, V = sym_eigh(S)
-        cosine, sinc = cos_and_sinc_sqrt(squares.clamp(min=0))
-        y = x @ spectral_function(S, squares, V, cosine, "cos_sqrt")
-        y = y + v @ spectral_function(S, squares, V, sinc, "sinc_sqrt")
+        angles = squares.clamp(min=0).sqrt()
+        y = x @ spectral_function(S, squares, V, torch.cos(angles), "cos_sqrt")
+        y = y + v @ spectral_function(S, squares, V, torch.sinc(angles / math.pi), "sinc_sqrt")
         # a step of Newton's iteration for the nearest orthonormal matrix, so that rounding does not add up
         return 1.5 * y - y @ (0.5 * (y.mH @ y))
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         pair = subspace_pair(x, y)
         turn = polar_from_svd(pair.inner, pair.U, pair.Vh)
-        factors = angle_over_sine(pair.sines.square(), pair.cosines)
+        factors = torch.where(pair.sines > 0, torch.atan2(pair.sines, pair.cosines) / pair.sines, 1.0)
         cosine = symmetric_part(pair.inner @ turn.mH)
         stretch = spectral_function(cosine, pair.cosines, pair.U, factors, "angle_over_sine")
         return pair.normal @ (turn.mH @ stretch)

@@ -8,35 +8,66 @@ import torch
 
 from manopt_torch.errors import OptionsError
 from manopt_torch.linalg.cholesky import cholesky_or_nan, congruence, inverse_triangular
-from manopt_torch.linalg.spectral import sym_expm, sym_floor, sym_sqrtm, symmetric_part
-from manopt_torch.linalg.whitening import whitened_log
+from manopt_torch.linalg.spectral import sym_floor, symmetric_part
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
 from manopt_torch.manifolds.points import scale
+from manopt_torch.manifolds.spd_metrics import AffineInvariant, BuresWasserstein, LogCholesky, LogEuclidean, SpdMetric
 from manopt_torch.manifolds.validation import positive_sizes
 
-_METRICS = ("affine_invariant",)
+_METRICS: Mapping[str, type[SpdMetric]] = {
+    "affine_invariant": AffineInvariant,
+    "log_euclidean": LogEuclidean,
+    "bures_wasserstein": BuresWasserstein,
+    "log_cholesky": LogCholesky,
+}
+_DEFAULT = "affine_invariant"
 
 
 class SymmetricPositiveDefinite(Manifold):
-    r"""Symmetric positive definite matrices with the affine-invariant metric.
+    r"""Symmetric positive definite matrices with one of four metrics.
 
-    $\langle U, V\rangle_X = \operatorname{tr}(X^{-1} U X^{-1} V)$. Use it for covariances, diffusion tensors and
-    ellipsoids: distances do not change under $X \mapsto A X A^\top$, nor under inversion, and the boundary of the cone
-    is infinitely far away. With a Cholesky factor $X = L L^\top$ and $\tilde U = L^{-1} U L^{-\top}$,
+    Use it for covariances, diffusion tensors, kernels and ellipsoids. Write $X = L L^\top$ for the Cholesky factor and
+    $S = \operatorname{sym}(\nabla f)$.
 
-    - $\operatorname{grad} f = X S X$ with $S = \operatorname{sym}(\nabla f)$, and
+    **affine_invariant**, $\langle U, V\rangle_X = \operatorname{tr}(X^{-1} U X^{-1} V)$: the choice where the unit or
+    the basis of the data is arbitrary. Distances do not change under $X \mapsto A X A^\top$, nor under inversion, and
+    the boundary of the cone is infinitely far away. With $\tilde U = L^{-1} U L^{-\top}$,
+
+    - $\operatorname{grad} f = X S X$ and
       $\operatorname{Hess} f[U] = X \operatorname{sym}(\nabla^2 f[U]) X + \operatorname{sym}(U S X)$;
     - $\exp_X(U) = L \exp(\tilde U) L^\top$, $\log_X(Y) = L \log(\tilde Y) L^\top$, $d(X, Y) = \|\log \tilde Y\|_F$;
-    - retraction $X + U + \frac12 U X^{-1} U$, of second order, positive definite for every $U$ and the default; its
-      inverse $L\,((2 \tilde Y - I)^{1/2} - I) L^\top$ exists where $\tilde Y \succeq \frac12 I$ and is NaN elsewhere;
+    - the default retraction is $X + U + \frac12 U X^{-1} U$, positive definite for every $U$; its inverse
+      $L\,((2 \tilde Y - I)^{1/2} - I) L^\top$ exists where $\tilde Y \succeq \frac12 I$ and is NaN elsewhere;
     - parallel transport $E U E^\top$ with $E = L \tilde Y^{1/2} L^{-1}$; `transport` leaves $U$ as it is.
 
-    Exp and log are one to one on the whole manifold. Derivatives are right at repeated eigenvalues too.
+    **log_euclidean**, $d(X, Y) = \|\log X - \log Y\|_F$: flat, so means have a closed form; invariant under rotation,
+    scaling and inversion. $\exp_X(U) = \exp(\log X + D\log_X[U])$, and parallel transport, which is `transport` too,
+    keeps $D\log_X[U]$.
+
+    **log_cholesky**, $d(X, Y) = \|\phi(Y) - \phi(X)\|_F$, where $\phi$ is the Cholesky factor with the logarithm of its
+    diagonal: flat as well, and the cheapest, for no eigenvalues are needed; it depends on the order of the rows.
+
+    **bures_wasserstein**, $\langle U, V\rangle_X = \frac12 \operatorname{tr}(\mathcal{L}_X(U) V)$ with the solution
+    $\mathcal{L}_X(U)$ of $X Z + Z X = U$: the distance of optimal transport between centred Gaussians,
+    $d^2 = \operatorname{tr} X + \operatorname{tr} Y - 2 \operatorname{tr} (X^{1/2} Y X^{1/2})^{1/2}$. It does not
+    punish small eigenvalues, and the boundary is at a finite distance.
+
+    - $\operatorname{grad} f = 4 \operatorname{sym}(S X)$ and
+      $\operatorname{Hess} f[U] = 4 \operatorname{sym}\bigl((\nabla^2 f[U] + S \mathcal{L}_X(U)) X\bigr)$;
+    - $\exp_X(U) = (I + Z) X (I + Z)$ with $Z = \mathcal{L}_X(U)$. The geodesic ends where $I + Z$ is no longer positive
+      definite, at the earliest at the length $\lambda_{\min}(X)^{1/2}$, the injectivity radius at $X$ (0 over the
+      whole manifold); beyond its end `exp` is NaN. The default retraction is the same formula without that check: it
+      stays in the cone, but for singular matrices on the way, and may fold back;
+    - there is no parallel transport in closed form: it raises an error, use `transport`, which leaves $U$ as it is.
+
+    Logarithms exist between any two points, and distances keep their relative accuracy for close points. Derivatives
+    are right at repeated eigenvalues too. The Bures-Wasserstein basis follows eigenvectors: do not differentiate
+    through its coordinates by $X$.
 
     Args:
         n: number of rows.
-        metric: "affine_invariant"; there is no other yet.
+        metric: "affine_invariant", "log_euclidean", "bures_wasserstein" or "log_cholesky".
 
     Shapes:
         points: `(*batch, n, n)`; dimension $n (n + 1) / 2$.
@@ -45,7 +76,8 @@ class SymmetricPositiveDefinite(Manifold):
         OptionsError: if `n` is no positive integer or the metric is unknown.
 
     References:
-        [PennecFillardAyache:2006]; [Bhatia:2007], chapter 6; [Boumal:2023], section 11.7.
+        [PennecFillardAyache:2006]; [Bhatia:2007], chapter 6; [Boumal:2023], section 11.7; [ArsignyEtAl:2007] for
+        log_euclidean; [BhatiaJainLim:2019] and [HanEtAl:2021] for bures_wasserstein; [Lin:2019] for log_cholesky.
 
     Examples:
         >>> M = SymmetricPositiveDefinite(2)
@@ -54,90 +86,78 @@ class SymmetricPositiveDefinite(Manifold):
         tensor(1.)
         >>> M.mid_point(x, y).diagonal()  # geometric means
         tensor([1.0000, 1.6487])
+        >>> SymmetricPositiveDefinite(2, metric="log_cholesky").dist(x, y)
+        tensor(0.5000)
     """
 
+    # where the exponential map is defined for every tangent vector and cheap enough, both names stand for it
     retractions: Mapping[str, str] = {"second_order": "retract_second_order", "exp": "exp"}
     inverse_retractions: Mapping[str, str] = {"second_order": "inverse_retract_second_order", "exp": "log"}
 
-    def __init__(self, n: int, metric: str = "affine_invariant") -> None:
+    def __init__(self, n: int, metric: str = _DEFAULT) -> None:
         positive_sizes("SymmetricPositiveDefinite", (n,))
         if metric not in _METRICS:
             raise OptionsError(f"metric={metric!r} is not known; there is {', '.join(map(repr, _METRICS))}")
         self.metric = metric
+        self.geometry = _METRICS[metric]()
+        self.has_parallel_transport = self.geometry.has_parallel_transport
+        self.transport_is_isometric = self.geometry.transport_is_isometric
         self.point_shape = (n, n)
         self.dim = n * (n + 1) // 2
         self.typical_dist = math.sqrt(self.dim)
 
+    # ---- by metric ----------------------------------------------------------------------------------------------
     def inner(self, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        inverse = inverse_triangular(cholesky_or_nan(x))
-        a = congruence(inverse, u)
-        b = a if v is u else congruence(inverse, v)
-        return (a * b).sum((-2, -1))
+        return self.geometry.inner(x, u, v)
 
     def norm(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        whitened = congruence(inverse_triangular(cholesky_or_nan(x)), u)
-        return torch.linalg.vector_norm(whitened, dim=(-2, -1))
+        return self.geometry.norm(x, u)
 
     def dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        logarithm = whitened_log(inverse_triangular(cholesky_or_nan(x)), x, y)
-        return torch.linalg.vector_norm(logarithm, dim=(-2, -1))
+        return self.geometry.dist(x, y)
 
     def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return whitened_log(inverse_triangular(cholesky_or_nan(x)), x, y).square().sum((-2, -1))
-
-    def project_point(self, z: torch.Tensor) -> torch.Tensor:
-        """Floor the eigenvalues of the symmetric part, at rounding error relative to the largest."""
-        return sym_floor(z, self.tolerance(z.dtype))
-
-    def project_tangent(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        return symmetric_part(z)
+        return self.geometry.squared_dist(x, y)
 
     def egrad2rgrad(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-        return symmetric_part(x @ symmetric_part(g) @ x)
+        return self.geometry.egrad2rgrad(x, g)
 
     def ehess2rhess(self, x: torch.Tensor, g: torch.Tensor, h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        return symmetric_part((x @ symmetric_part(h) + u @ symmetric_part(g)) @ x)
+        return self.geometry.ehess2rhess(x, g, h, u)
+
+    def exp(self, x: torch.Tensor, u: torch.Tensor, t: float | torch.Tensor | None = None) -> torch.Tensor:
+        return self.geometry.exp(x, scale(u, t, 2))
+
+    def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.geometry.log(x, y)
 
     def retract_second_order(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
-        v = scale(u, t, 2)
-        half = torch.linalg.solve_triangular(cholesky_or_nan(x), v, upper=False)
-        return symmetric_part(torch.add(x + v, half.mT @ half, alpha=0.5))
+        return self.geometry.retract(x, scale(u, t, 2))
 
     retract_default = retract_second_order
 
     def inverse_retract_second_order(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        factor = cholesky_or_nan(x)
-        difference = congruence(inverse_triangular(factor), y - x)  # 2 (whitened y) - I is I + 2 difference
-        eye = torch.eye(self.point_shape[0], dtype=x.dtype, device=x.device)
-        return symmetric_part(congruence(factor, sym_sqrtm(torch.add(eye, difference, alpha=2)) - eye))
-
-    def exp(self, x: torch.Tensor, u: torch.Tensor, t: float | torch.Tensor | None = None) -> torch.Tensor:
-        factor = cholesky_or_nan(x)
-        whitened = congruence(inverse_triangular(factor), scale(u, t, 2))
-        return symmetric_part(congruence(factor, sym_expm(whitened)))
-
-    def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        factor = cholesky_or_nan(x)
-        return symmetric_part(congruence(factor, whitened_log(inverse_triangular(factor), x, y)))
+        return self.geometry.inverse_retract(x, y)
 
     def transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        return u
+        return self.geometry.transport(x, y, u)
 
     def parallel_transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        factor = cholesky_or_nan(x)
-        inverse = inverse_triangular(factor)
-        carrier = factor @ sym_sqrtm(congruence(inverse, y)) @ inverse
-        return symmetric_part(congruence(carrier, u))
+        return self.geometry.parallel_transport(x, y, u)
 
+    def injectivity_radius(self, x: Any = None) -> float | torch.Tensor:
+        return self.geometry.injectivity_radius(x)
+
+    # ---- coordinates --------------------------------------------------------------------------------------------
     def basis(self, x: torch.Tensor) -> torch.Tensor:
         return coordinate_basis(self, x)
 
     def to_coordinates(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        whitened = congruence(inverse_triangular(cholesky_or_nan(x)), u)
+        flat = self.geometry.flatten(x, u)
         rows, columns = torch.triu_indices(*self.point_shape, device=x.device)
         # an entry off the diagonal stands for two
         weights = 1 + (math.sqrt(2.0) - 1) * (rows != columns).to(x.dtype)
-        return whitened[..., rows, columns] * weights
+        return flat[..., rows, columns] * weights
 
     def from_coordinates(self, x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
         n = self.point_shape[0]
@@ -145,7 +165,15 @@ class SymmetricPositiveDefinite(Manifold):
         low, high = torch.minimum(i[:, None], i), torch.maximum(i[:, None], i)
         position = low * (2 * n - low - 1) // 2 + high  # of entry (low, high) in the upper triangle, row by row
         weights = 1 + (math.sqrt(0.5) - 1) * (low != high).to(x.dtype)
-        return symmetric_part(congruence(cholesky_or_nan(x), c[..., position] * weights))
+        return self.geometry.unflatten(x, c[..., position] * weights)
+
+    # ---- by any metric ------------------------------------------------------------------------------------------
+    def project_point(self, z: torch.Tensor) -> torch.Tensor:
+        """Floor the eigenvalues of the symmetric part, at rounding error relative to the largest."""
+        return sym_floor(z, self.tolerance(z.dtype))
+
+    def project_tangent(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        return symmetric_part(z)
 
     def random_point(self, *batch: int, generator: Any = None, dtype: Any = None, device: Any = None) -> torch.Tensor:
         """Draw eigenvalues in [0.1, 10], uniformly in the logarithm, and their eigenvectors uniformly."""
@@ -162,7 +190,10 @@ class SymmetricPositiveDefinite(Manifold):
         return norm(x - x.mT, dim=(-2, -1)) / norm(x, dim=(-2, -1)) + (info != 0)
 
     def off_tangent(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        return self.norm(x, u - symmetric_part(u))
+        """Return the size of the skew part relative to `x`."""
+        skew = congruence(inverse_triangular(cholesky_or_nan(x)), u - symmetric_part(u))
+        return torch.linalg.vector_norm(skew, dim=(-2, -1))
 
     def __repr__(self) -> str:
-        return f"SymmetricPositiveDefinite({self.point_shape[0]})"
+        metric = "" if self.metric == _DEFAULT else f', metric="{self.metric}"'
+        return f"SymmetricPositiveDefinite({self.point_shape[0]}{metric})"

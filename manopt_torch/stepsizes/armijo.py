@@ -15,6 +15,8 @@ from manopt_torch.stepsizes.base import Linesearch, probe
 
 # how often (in iterations) accepted steps are compared with the smallest that still moves the point
 _LOOK_FOR_STAGNATION = 16
+# a step grows only if the cost decreases by more roundings than this: on noise it would grow beyond all measure
+_VISIBLE_DECREASE = 4.0
 
 
 @dataclass(eq=False)
@@ -68,7 +70,7 @@ class ArmijoLinesearch(Linesearch):
     max_stepsize: float | None = None
     max_increases: int = 100  # as in Manopt.jl: an unbounded cost must not grow the step for ever
     max_decreases: int = 1000
-    cost_resolution: float = 0.25  # from 0.5 on, rounding drives steps up and runs zigzag about the minimum
+    cost_resolution: float = 0.5
     retraction_method: str | None = None
 
     def __post_init__(self) -> None:
@@ -143,9 +145,14 @@ class ArmijoLinesearch(Linesearch):
         )
 
     def _rule(self, dtype: torch.dtype) -> ArmijoRule:
-        slack = self.cost_resolution * torch.finfo(dtype).eps
+        eps = torch.finfo(dtype).eps
         return ArmijoRule(
-            self.contraction_factor, self.sufficient_decrease, self.max_increases, self.max_decreases, slack
+            self.contraction_factor,
+            self.sufficient_decrease,
+            self.max_increases,
+            self.max_decreases,
+            self.cost_resolution * eps,
+            _VISIBLE_DECREASE * eps,
         )
 
 

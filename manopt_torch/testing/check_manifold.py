@@ -29,10 +29,13 @@ class LawResult:
         """Whether the residual is at most, or the slope at least, the bound; NaN fails."""
         return self.value >= self.bound if self.is_slope else self.value <= self.bound
 
+    def __bool__(self) -> bool:
+        return self.passed
+
     def __str__(self) -> str:
         sign, form = (">=", ".2f") if self.is_slope else ("<=", ".1e")
         mark = "ok  " if self.passed else "FAIL"
-        return f"{mark} {self.law:52s} {format(self.value, form):>8s} {sign} {format(self.bound, form)}"
+        return f"{mark} {self.law:53s} {format(self.value, form):>8s} {sign} {format(self.bound, form)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,9 @@ class ManifoldReport:
     def failures(self) -> tuple[LawResult, ...]:
         """The laws that do not hold."""
         return tuple(law for law in self.laws if not law.passed)
+
+    def __bool__(self) -> bool:
+        return self.passed
 
     def __str__(self) -> str:
         verdict = "all laws hold" if self.passed else f"{len(self.failures)} of {len(self.laws)} laws fail"

@@ -81,7 +81,7 @@ def exp_laws(M: Manifold, s: Sample) -> Iterator[Finding]:
     yield Finding("exp stays on the manifold", M.off_manifold(y))
     yield Finding("exp(x, u, t) is exp(x, t u)", point_gap(M, y, M.exp(s.x, step)))
     half = torch.full(M.batch_shape(s.x), 0.5, dtype=s.radius.dtype, device=s.radius.device)
-    yield Finding("a float step and a tensor step agree", point_gap(M, M.exp(s.x, s.u, 0.5), M.exp(s.x, s.u, half)))
+    yield Finding("a float step and a tensor step agree", point_gap(M, M.exp(s.x, step, 0.5), M.exp(s.x, step, half)))
 
 
 def log_laws(M: Manifold, s: Sample) -> Iterator[Finding]:
@@ -109,7 +109,7 @@ def retraction_laws(M: Manifold, s: Sample) -> Iterator[Finding]:
     for name in M.retractions:
         start = M.retract(s.x, M.zero_tangent(s.x), method=name)
         yield Finding(f"retraction {name!r} of zero is the point", point_gap(M, s.x, start))
-    step = combination(0.2, s.u, 0.0, s.u)
+    step = map_shaped(lambda ndim, a: scale(a, s.radius.clamp(max=0.2), ndim), M.point_shape, s.u)
     for name in M.inverse_retractions:
         if name in M.retractions and (M.has_log or M.inverse_retractions[name] != "log"):
             back = M.inverse_retract(s.x, M.retract(s.x, step, method=name), method=name)

@@ -3,7 +3,8 @@
 import torch
 
 from manopt_torch.linalg.cholesky import cholesky_or_nan, congruence, inverse_triangular
-from manopt_torch.linalg.spectral import sym_expm, sym_logm, sym_sqrtm, symmetric_part
+from manopt_torch.linalg.spectral import sym_expm, sym_sqrtm, symmetric_part
+from manopt_torch.linalg.whitening import whitened_log
 from manopt_torch.manifolds.spd_metrics.interface import SpdMetric
 
 
@@ -22,12 +23,8 @@ class AffineInvariant(SpdMetric):
         b = a if v is u else congruence(inverse, v)
         return (a * b).sum((-2, -1))
 
-    def dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        logarithm = _whitened_log(inverse_triangular(cholesky_or_nan(x)), x, y)
-        return torch.linalg.vector_norm(logarithm, dim=(-2, -1))
-
     def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return _whitened_log(inverse_triangular(cholesky_or_nan(x)), x, y).square().sum((-2, -1))
+        return whitened_log(inverse_triangular(cholesky_or_nan(x)), x, y).square().sum((-2, -1))
 
     def egrad2rgrad(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         return symmetric_part(x @ symmetric_part(g) @ x)
@@ -42,7 +39,7 @@ class AffineInvariant(SpdMetric):
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         factor = cholesky_or_nan(x)
-        return symmetric_part(congruence(factor, _whitened_log(inverse_triangular(factor), x, y)))
+        return symmetric_part(congruence(factor, whitened_log(inverse_triangular(factor), x, y)))
 
     def retract(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         half = torch.linalg.solve_triangular(cholesky_or_nan(x), u, upper=False)
@@ -59,11 +56,3 @@ class AffineInvariant(SpdMetric):
         inverse = inverse_triangular(factor)
         carrier = factor @ sym_sqrtm(congruence(inverse, y)) @ inverse
         return symmetric_part(congruence(carrier, u))
-
-
-def _whitened_log(inverse: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Return the logarithm of `y` in coordinates where `x` is the identity, exact also for `y` next to `x`."""
-    # far from x the difference loses the small eigenvalues of y, near x the whitened y loses the difference
-    difference, whitened = congruence(inverse, torch.stack(torch.broadcast_tensors(y - x, y))).unbind(0)
-    near = difference.square().sum((-2, -1)) < 0.0625
-    return sym_logm(torch.where(near[..., None, None], difference, whitened), near)

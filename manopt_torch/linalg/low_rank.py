@@ -1,0 +1,78 @@
+r"""The nearest matrix of lower rank, from factors, with derivatives that need no differences of kept singular values.
+
+References:
+    [AbsilOseledets:2015], section 3; [FepponLermusiaux:2018] for the derivative.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from manopt_torch.linalg.orthogonal import polar, svd_or_nan
+from manopt_torch.linalg.spectral import tracks_derivatives
+
+Times = Callable[[torch.Tensor], torch.Tensor]
+
+
+def truncate(
+    W: Times,  # multiplies an n x r matrix from the left by W
+    Wt: Times,  # multiplies an m x r matrix from the left by the transpose of W
+    left: torch.Tensor,  # shape: (*batch, m, p), orthonormal, spans the columns of W
+    right: torch.Tensor,  # shape: (*batch, n, q), orthonormal, spans its rows
+    U: torch.Tensor,  # shape: (*batch, m, k)
+    V: torch.Tensor,  # shape: (*batch, n, k)
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    r"""Return orthonormal factors $U_1, S_1, V_1$ of the matrix $U_1 S_1 V_1^\top$ of rank `k` nearest to `W`.
+
+    Of all bases of the column space, $U_1$ is the one nearest to `U`, likewise $V_1$: so the factors are smooth, also
+    where singular values meet, as long as number `k` is larger than the next. Singular values below rounding error are
+    raised to it, which keeps the rank. The first two derivatives are right; those of the bases `left` and `right` are
+    not needed.
+    """
+    k = U.shape[-1]
+    left, right = left.detach(), right.detach()
+    A, s, Bh = svd_or_nan(left.mT @ W(right))
+    A, B = left @ A, right @ Bh.mT
+    L, R = A[..., :k], B[..., :k]
+    if tracks_derivatives():
+        L, R = _moving(W, Wt, (A, s, B), k)
+    turn_left, turn_right = polar(L.mT @ U), polar(R.mT @ V)
+    largest = s[..., :1]
+    floor = torch.finfo(s.dtype).eps * torch.where(largest > 0, largest, 1.0)
+    raised = torch.diag_embed((floor - s[..., :k]).clamp(min=0))
+    return L @ turn_left, turn_left.mT @ (L.mT @ W(R) + raised) @ turn_right, R @ turn_right
+
+
+def _moving(W: Times, Wt: Times, svd: tuple, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    r"""Return the leading singular vectors L, R again, now with derivatives.
+
+    The subspaces are $L + E$ and $R + F$ with E, F orthogonal to L, R, that is $P W (R + F) = E L^\top W (R + F)$ for
+    the projector P off L, and its mirror image. E and F are zero, and each round of Newton's iteration with a fixed
+    matrix makes one derivative more of them right. Along the other singular vectors it divides by differences of kept
+    and dropped singular values, elsewhere by kept ones.
+    """
+    A, s, B = svd
+    L, R, kept = A[..., :k], B[..., :k], s[..., None, :k]
+    count = min(A.shape[-1], B.shape[-1])
+    low_left, low_right, low = A[..., k:count], B[..., k:count], s[..., k:, None]
+    kept = torch.where(kept > 0, kept, 1.0)
+    gap = kept.square() - low.square()
+    ratio = torch.where(gap > 0, low / (kept * torch.where(gap > 0, gap, 1.0)), 0.0)
+    E, F = torch.zeros_like(L), torch.zeros_like(R)
+    for _ in range(2):
+        forward, backward = W(R + F), Wt(L + E)
+        e = _off(L, forward) - E @ (L.mT @ forward)
+        f = _off(R, backward) - F @ (R.mT @ backward)
+        a, b = low_left.mT @ e, low_right.mT @ f
+        E = E + e / kept + low_left @ (ratio * (low * a + kept * b))
+        F = F + f / kept + low_right @ (ratio * (kept * a + low * b))
+    return _orthonormal(L, E), _orthonormal(R, F)
+
+
+def _off(L: torch.Tensor, Z: torch.Tensor) -> torch.Tensor:
+    return Z - L @ (L.mT @ Z)
+
+
+def _orthonormal(L: torch.Tensor, E: torch.Tensor) -> torch.Tensor:
+    """Return an orthonormal basis of the columns of L + E, up to terms of fourth order in E, which is zero."""
+    return (L + E) - L @ (0.5 * (E.mT @ E))
