@@ -3,6 +3,10 @@
 See the guide at docs/start/tour.md, or run `python -m manopt_torch`.
 """
 
+from manopt_torch.adapters import from_geoopt as from_geoopt
+from manopt_torch.adapters import from_pymanopt as from_pymanopt
+from manopt_torch.adapters import to_geoopt as to_geoopt
+from manopt_torch.adapters import to_pymanopt as to_pymanopt
 from manopt_torch.errors import ManoptError as ManoptError
 from manopt_torch.errors import MissingDerivativeError as MissingDerivativeError
 from manopt_torch.errors import NonFiniteError as NonFiniteError
@@ -14,8 +18,12 @@ from manopt_torch.manifolds import Circle as Circle
 from manopt_torch.manifolds import ComplexCircle as ComplexCircle
 from manopt_torch.manifolds import ComplexSphere as ComplexSphere
 from manopt_torch.manifolds import DoublyStochastic as DoublyStochastic
+from manopt_torch.manifolds import Elliptope as Elliptope
 from manopt_torch.manifolds import EmbeddedManifold as EmbeddedManifold
 from manopt_torch.manifolds import Euclidean as Euclidean
+from manopt_torch.manifolds import FixedRank as FixedRank
+from manopt_torch.manifolds import FixedRankPoint as FixedRankPoint
+from manopt_torch.manifolds import FixedRankTangent as FixedRankTangent
 from manopt_torch.manifolds import Grassmann as Grassmann
 from manopt_torch.manifolds import HermitianPositiveDefinite as HermitianPositiveDefinite
 from manopt_torch.manifolds import Hyperboloid as Hyperboloid
@@ -25,11 +33,13 @@ from manopt_torch.manifolds import PoincareBall as PoincareBall
 from manopt_torch.manifolds import Positive as Positive
 from manopt_torch.manifolds import Power as Power
 from manopt_torch.manifolds import Product as Product
+from manopt_torch.manifolds import PSDFixedRank as PSDFixedRank
 from manopt_torch.manifolds import Rotations as Rotations
 from manopt_torch.manifolds import Scaled as Scaled
 from manopt_torch.manifolds import Simplex as Simplex
 from manopt_torch.manifolds import SkewSymmetric as SkewSymmetric
 from manopt_torch.manifolds import SpecialEuclidean as SpecialEuclidean
+from manopt_torch.manifolds import Spectrahedron as Spectrahedron
 from manopt_torch.manifolds import Sphere as Sphere
 from manopt_torch.manifolds import Symmetric as Symmetric
 from manopt_torch.manifolds import SymmetricPositiveDefinite as SymmetricPositiveDefinite

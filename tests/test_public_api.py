@@ -284,7 +284,7 @@ def test_import_opens_no_optional_package():
 import sys, torch
 before = set(sys.modules)
 import manopt_torch
-print(sorted({"matplotlib", "pandas", "tqdm", "scipy"} & (set(sys.modules) - before)))
+print(sorted({"matplotlib", "pandas", "tqdm", "scipy", "geoopt", "pymanopt"} & (set(sys.modules) - before)))
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

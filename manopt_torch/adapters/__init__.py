@@ -1,4 +1,8 @@
 """The only part of the package that imports another framework, when a function is called."""
 
+from manopt_torch.adapters.geoopt import from_geoopt as from_geoopt
+from manopt_torch.adapters.geoopt import to_geoopt as to_geoopt
+from manopt_torch.adapters.pymanopt import from_pymanopt as from_pymanopt
+from manopt_torch.adapters.pymanopt import to_pymanopt as to_pymanopt
 from manopt_torch.adapters.tqdm import tqdm_bar as tqdm_bar
 from manopt_torch.adapters.tqdm import use_tqdm as use_tqdm

@@ -8,6 +8,7 @@ Why square roots are torch's in both lanes: `math.sqrt` and `torch.sqrt` round d
 values, and a lone run is meant to agree with its batch in bits.
 """
 
+import cmath
 import math
 from typing import Any
 
@@ -131,7 +132,7 @@ class Lone:
     @staticmethod
     def finite(u: Any) -> bool:
         """Tell whether every entry of a point, tangent or scalar is finite."""
-        return math.isfinite(u.item() if isinstance(u, torch.Tensor) and not u.dim() else Lone.size(u))
+        return cmath.isfinite(u.item() if isinstance(u, torch.Tensor) and not u.dim() else Lone.size(u))
 
 
 class Batch:
@@ -143,7 +144,7 @@ class Batch:
         self.shape = tuple(shape)
         self._device = ref.device
         # mps knows no float64
-        self._dtype = ref.dtype if ref.device.type == "mps" else torch.float64
+        self._dtype = ref.dtype.to_real() if ref.device.type == "mps" else torch.float64
 
     def scalar(self, value: Any) -> Any:
         """Return a scalar in the lane's precision; Python numbers pass through."""

@@ -133,8 +133,8 @@ def _eigen(
     c: torch.Tensor,  # shape: (*batch, 1, dim)
     generators: torch.Tensor,  # shape: (dim, kappa, q, q)
 ) -> SkewEigen:
-    """Return the eigendecompositions, with batch axes `(*batch, kappa)`, of the skew matrices that make the geodesic."""
-    # constants: what comes in is finite, so that LAPACK cannot refuse the batch
+    """Return the eigendecompositions of the skew matrices that make the geodesic, batch axes `(*batch, kappa)`."""
+    # what comes in is finite, so that LAPACK cannot refuse the batch
     hermitian = c.to(generators.dtype) @ (-1j * generators).flatten(1)
     return SkewEigen(*torch.linalg.eigh(hermitian.reshape(*c.shape[:-2], *generators.shape[1:])))
 

@@ -74,5 +74,5 @@ def _off(L: torch.Tensor, Z: torch.Tensor) -> torch.Tensor:
 
 
 def _orthonormal(L: torch.Tensor, E: torch.Tensor) -> torch.Tensor:
-    """Return an orthonormal basis of the columns of L + E, up to terms of fourth order in E, which is zero."""
+    """Return an orthonormal basis of the columns of L + E, up to terms of third order in E, which is zero."""
     return (L + E) - L @ (0.5 * (E.mT @ E))

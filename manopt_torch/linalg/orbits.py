@@ -18,8 +18,9 @@ def horizontal_part(
     Y: torch.Tensor,  # shape: (*batch, n, k)
     Z: torch.Tensor,  # shape: (*batch, n, k)
 ) -> torch.Tensor:
-    r"""Return $Z - Y \Omega$ with the skew $\Omega$ that solves $(Y^\top Y) \Omega + \Omega (Y^\top Y) = Y^\top Z -
-    Z^\top Y$.
+    r"""Return the horizontal matrix nearest to Z.
+
+    It is $Z - Y \Omega$ with $(Y^\top Y) \Omega + \Omega (Y^\top Y) = Y^\top Z - Z^\top Y$.
 
     Examples:
         >>> Y = torch.tensor([[1.0, 0.0], [0.0, 3.0]])

@@ -8,8 +8,6 @@ References:
     [Sola:2018]; [Barfoot:2024], chapter 8.
 """
 
-import math
-
 import torch
 
 from manopt_torch.linalg.rotations import (
@@ -73,8 +71,8 @@ def rigid_exp(
     Its rotation is $\exp \hat\omega$ and its translation $J_l(\omega) \rho$.
 
     Examples:
-        >>> rigid_exp(torch.tensor([math.pi / 2, 0.0, math.pi / 2]))[:2, 2]  # a quarter of the unit circle
-        tensor([1., 1.])
+        >>> rigid_exp(torch.tensor([torch.pi / 2, 0.0, torch.pi / 2]))[:2, 2]  # a quarter of the unit circle
+        tensor([1.0000, 1.0000])
     """
     rho, w = _split(xi)
     A = hat(w)
@@ -105,7 +103,7 @@ def rigid_log(
 def rigid_adjoint(
     X: torch.Tensor,  # shape: (*batch, n + 1, n + 1), n = 2 or 3
 ) -> torch.Tensor:
-    r"""Return the matrix that takes twists from the moving frame to the fixed one: $\widehat{a \xi} = X \hat\xi X^{-1}$.
+    r"""Return the matrix $a$ with $\widehat{a \xi} = X \hat\xi X^{-1}$, which takes twists of the body to fixed ones.
 
     Examples:
         >>> rigid_adjoint(rigid_motion(torch.eye(2), torch.tensor([3.0, 4.0])))

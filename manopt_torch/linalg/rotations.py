@@ -100,10 +100,10 @@ def so3_exp(
     """Return the rotation with a rotation vector.
 
     Examples:
-        >>> so3_exp(torch.tensor([0.0, 0.0, math.pi / 2])).round()
-        tensor([[ 0., -1.,  0.],
-                [ 1.,  0.,  0.],
-                [ 0.,  0.,  1.]])
+        >>> so3_exp(torch.tensor([0.0, 0.0, math.pi / 4]))
+        tensor([[ 0.7071, -0.7071,  0.0000],
+                [ 0.7071,  0.7071,  0.0000],
+                [ 0.0000,  0.0000,  1.0000]])
     """
     return _polynomial(hat(w), *exp_coefficients(_square(w)))
 
@@ -134,6 +134,16 @@ def rotation_vector(
     return 2 * angle_over_sine(_square(v), q[..., 3:]) * v
 
 
+def rotation_angle(
+    E: torch.Tensor,  # shape: (*batch, 2, 2) or (*batch, 3, 3)
+) -> torch.Tensor:
+    r"""Return the angle of I + E in $[0, \pi]$, shape `(*batch,)`; cheaper than the length of `rotation_vector`."""
+    if E.shape[-1] == 2:
+        return rotation_vector(E)[..., 0].abs()
+    q = _quaternion(E)
+    return 2 * torch.atan2(torch.linalg.vector_norm(q[..., :3], dim=-1), q[..., 3])
+
+
 def matrix_to_quaternion(
     R: torch.Tensor,  # shape: (*batch, 3, 3)
 ) -> torch.Tensor:
@@ -148,17 +158,15 @@ def matrix_to_quaternion(
 
 def _quaternion(E: torch.Tensor) -> torch.Tensor:
     """Return the quaternion q of I + E as the row of 4 q q' with the largest diagonal entry, scaled to length one."""
-    total, difference = E + E.mT, E - E.mT
-    xx, yy, zz = E.diagonal(dim1=-2, dim2=-1).unbind(-1)
-    xy, xz, yz = total[..., 0, 1], total[..., 0, 2], total[..., 1, 2]
-    wx, wy, wz = difference[..., 2, 1], difference[..., 0, 2], difference[..., 1, 0]
-    squares = torch.stack([xx - yy - zz, yy - zz - xx, zz - xx - yy, 4 + (xx + yy + zz)], -1)
-    x2, y2, z2, w2 = squares.unbind(-1)
+    xx, xy, xz, yx, yy, yz, zx, zy, zz = E.flatten(-2).unbind(-1)
+    wx, wy, wz = zy - yz, xz - zx, yx - xy
+    xy, xz, yz, both = xy + yx, xz + zx, yz + zy, yy + zz
+    x2, y2, z2, w2 = xx - both, yy - zz - xx, zz - yy - xx, xx + both + 4
     rows = torch.stack([x2, xy, xz, wx, xy, y2, yz, wy, xz, yz, z2, wz, wx, wy, wz, w2], -1).unflatten(-1, (4, 4))
-    largest = squares.detach().argmax(-1)[..., None, None]
+    largest = rows.detach().diagonal(dim1=-2, dim2=-1).argmax(-1)[..., None, None]
     row = torch.take_along_dim(rows, largest, -2)[..., 0, :]
-    sign = torch.where(row[..., 3:] < 0, -1.0, 1.0)
-    return row * (sign / torch.linalg.vector_norm(row, dim=-1, keepdim=True))
+    length = torch.linalg.vector_norm(row, dim=-1, keepdim=True)
+    return row / torch.where(row[..., 3:] < 0, -length, length)
 
 
 def quaternion_to_matrix(
@@ -179,7 +187,7 @@ def so3_left_jacobian(
 ) -> torch.Tensor:
     r"""Return $J_l(\omega) = \int_0^1 \exp(t \hat\omega)\,dt$.
 
-    To first order in $\delta$, $\exp(\omega + \delta) = \exp(J_l(\omega) \delta) \exp(\omega)$, written for vectors. The
+    To first order in $\delta$, $\exp(\omega + \delta) = \exp(J_l(\omega) \delta) \exp(\omega)$, the hats left out. The
     right Jacobian is $J_l(-\omega)$.
 
     Examples:

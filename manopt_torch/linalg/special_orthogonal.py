@@ -50,6 +50,7 @@ def rotation_expm1(
     """
     K = -1j * A
     angles, V = sym_eigh(K)
+    angles = 0.5 * (angles - angles.flip(-1))  # they come in pairs; where one angle is huge, its rounding is too
     half_sine = torch.sin(0.5 * angles)
     cosine = spectral_function(K, angles, V, -2 * half_sine * half_sine, "cos")  # less one
     return cosine.real - spectral_function(K, angles, V, torch.sin(angles), "sin").imag

@@ -70,12 +70,16 @@ def principal_angles(
     X: torch.Tensor,  # shape: (*batch, n, p), orthonormal
     Y: torch.Tensor,  # shape: (*batch, n, p), orthonormal
 ) -> torch.Tensor:
-    """Return the principal angles between two subspaces, shape `(*batch, p)`, the largest first.
+    """Return the principal angles between two subspaces, shape `(*batch, p)`, the largest first; NaN stays NaN.
 
     Examples:
         >>> principal_angles(torch.eye(3)[:, :2], torch.eye(3)[:, 1:])
         tensor([1.5708, 0.0000])
     """
     # both descend, and the largest cosine belongs to the smallest sine
-    sines = torch.linalg.svdvals(normal_part(X, Y))
-    return torch.atan2(sines, torch.linalg.svdvals(X.mH @ Y).flip(-1))
+    return torch.atan2(_svdvals(normal_part(X, Y)), _svdvals(X.mH @ Y).flip(-1))
+
+
+def _svdvals(Z: torch.Tensor) -> torch.Tensor:
+    not_a_number = (Z.detach() * 0).sum((-2, -1), keepdim=True).abs()  # LAPACK refuses a whole batch for one NaN
+    return torch.linalg.svdvals(torch.where(not_a_number == 0, Z, 0.0)) + not_a_number[..., 0]

@@ -16,7 +16,7 @@ def unitary_exp(
     r"""Return $e^{iK}$ for a Hermitian matrix, unitary up to rounding.
 
     Examples:
-        >>> unitary_exp(torch.tensor([[math.pi / 2 + 0j]])).imag
+        >>> unitary_exp(torch.tensor([[torch.pi / 2 + 0j]])).imag
         tensor([[1.]])
     """
     K = symmetric_part(K)

@@ -7,8 +7,12 @@ from manopt_torch.manifolds.complex_sphere import ComplexSphere as ComplexSphere
 from manopt_torch.manifolds.curvature import ball_from_hyperboloid as ball_from_hyperboloid
 from manopt_torch.manifolds.curvature import hyperboloid_from_ball as hyperboloid_from_ball
 from manopt_torch.manifolds.doubly_stochastic import DoublyStochastic as DoublyStochastic
+from manopt_torch.manifolds.elliptope import Elliptope as Elliptope
 from manopt_torch.manifolds.embedded_manifold import EmbeddedManifold as EmbeddedManifold
 from manopt_torch.manifolds.euclidean import Euclidean as Euclidean
+from manopt_torch.manifolds.fixed_rank import FixedRank as FixedRank
+from manopt_torch.manifolds.fixed_rank import FixedRankPoint as FixedRankPoint
+from manopt_torch.manifolds.fixed_rank import FixedRankTangent as FixedRankTangent
 from manopt_torch.manifolds.grassmann import Grassmann as Grassmann
 from manopt_torch.manifolds.hermitian_positive_definite import HermitianPositiveDefinite as HermitianPositiveDefinite
 from manopt_torch.manifolds.hyperboloid import Hyperboloid as Hyperboloid
@@ -17,11 +21,13 @@ from manopt_torch.manifolds.poincare_ball import PoincareBall as PoincareBall
 from manopt_torch.manifolds.positive import Positive as Positive
 from manopt_torch.manifolds.power import Power as Power
 from manopt_torch.manifolds.product import Product as Product
+from manopt_torch.manifolds.psd_fixed_rank import PSDFixedRank as PSDFixedRank
 from manopt_torch.manifolds.rotations import Rotations as Rotations
 from manopt_torch.manifolds.scaled import Scaled as Scaled
 from manopt_torch.manifolds.simplex import Simplex as Simplex
 from manopt_torch.manifolds.skew_symmetric import SkewSymmetric as SkewSymmetric
 from manopt_torch.manifolds.special_euclidean import SpecialEuclidean as SpecialEuclidean
+from manopt_torch.manifolds.spectrahedron import Spectrahedron as Spectrahedron
 from manopt_torch.manifolds.sphere import Sphere as Sphere
 from manopt_torch.manifolds.symmetric import Symmetric as Symmetric
 from manopt_torch.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite as SymmetricPositiveDefinite

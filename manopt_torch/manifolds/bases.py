@@ -29,8 +29,9 @@ def projected_basis(M: "Manifold", x: Any) -> Any:
     """
     units = from_vector(_units(M, x, to_vector(x, M.point_shape).shape[-1]), x, M.point_shape)
     rows = to_vector(M.project_tangent(new_axis(x, M.point_shape), units), M.point_shape)
-    _, vectors = sym_eigh(rows.mT @ rows)
-    span = vectors[..., -M.dim :].mT  # eigenvalues ascend: the last `dim` are the nonzero ones
+    # with an axis more: lone matrices and batches are solved by different algorithms, but bases should agree
+    _, vectors = sym_eigh((rows.mT @ rows)[None])
+    span = vectors[0, ..., -M.dim :].mT  # eigenvalues ascend: the last `dim` are the nonzero ones
     gram = gram_matrix(M, x, from_vector(span, x, M.point_shape))
     factor = cholesky_or_nan(gram)
     return from_vector(torch.linalg.solve_triangular(factor, span, upper=False), x, M.point_shape)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from manopt_torch.errors import OptionsError
-from manopt_torch.linalg.orthogonal import from_complement, polar, polar_from_svd, qr_unique, to_complement
+from manopt_torch.linalg.orthogonal import from_complement, polar, polar_from_svd, qr_unique, svd_or_nan, to_complement
 from manopt_torch.linalg.spectral import spectral_function, sym_eigh, symmetric_part
 from manopt_torch.linalg.subspaces import normal_part, principal_angles, subspace_pair
 from manopt_torch.manifolds.base import Manifold
@@ -141,7 +141,7 @@ class Grassmann(Manifold):
 
     def log_defined(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         # nearer to a right angle than this, the direction of `log` is rounding error
-        return torch.linalg.svdvals(x.mH @ y)[..., -1] > 8 * torch.finfo(x.dtype).eps
+        return svd_or_nan(x.mH @ y)[1][..., -1] > 8 * torch.finfo(x.dtype).eps
 
     def transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         return self.project_tangent(y, u @ polar(x.mH @ y))

@@ -6,14 +6,13 @@ from typing import Any
 
 import torch
 
-from manopt_torch.linalg.cholesky import cholesky_or_nan, congruence, inverse_triangular
 from manopt_torch.linalg.skew import skew_from_vector, skew_to_vector
-from manopt_torch.linalg.spectral import sym_expm, sym_floor, sym_sqrtm, symmetric_part
-from manopt_torch.linalg.whitening import whitened_log
+from manopt_torch.linalg.spectral import sym_floor, symmetric_part
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
-from manopt_torch.manifolds.fields import field_dtype, real_inner
+from manopt_torch.manifolds.fields import field_dtype
 from manopt_torch.manifolds.points import scale
+from manopt_torch.manifolds.spd_metrics import AffineInvariant
 from manopt_torch.manifolds.validation import positive_sizes
 
 
@@ -60,27 +59,19 @@ class HermitianPositiveDefinite(Manifold):
 
     def __init__(self, n: int) -> None:
         positive_sizes("HermitianPositiveDefinite", (n,))
+        self.geometry = AffineInvariant()
         self.point_shape = (n, n)
         self.dim = n * n
         self.typical_dist = math.sqrt(self.dim)
 
     def inner(self, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        inverse = inverse_triangular(cholesky_or_nan(x))
-        a = congruence(inverse, u)
-        b = a if v is u else congruence(inverse, v)
-        return real_inner(a, b, (-2, -1))
+        return self.geometry.inner(x, u, v)
 
     def norm(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        whitened = congruence(inverse_triangular(cholesky_or_nan(x)), u)
-        return torch.linalg.vector_norm(whitened, dim=(-2, -1))
-
-    def dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        logarithm = whitened_log(inverse_triangular(cholesky_or_nan(x)), x, y)
-        return torch.linalg.vector_norm(logarithm, dim=(-2, -1))
+        return self.geometry.norm(x, u)
 
     def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        logarithm = whitened_log(inverse_triangular(cholesky_or_nan(x)), x, y)
-        return real_inner(logarithm, logarithm, (-2, -1))
+        return self.geometry.squared_dist(x, y)
 
     def project_point(self, z: torch.Tensor) -> torch.Tensor:
         """Floor the eigenvalues of the Hermitian part, at rounding error relative to the largest."""
@@ -90,53 +81,40 @@ class HermitianPositiveDefinite(Manifold):
         return symmetric_part(z)
 
     def egrad2rgrad(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-        return symmetric_part(x @ symmetric_part(g) @ x)
+        return self.geometry.egrad2rgrad(x, g)
 
     def ehess2rhess(self, x: torch.Tensor, g: torch.Tensor, h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        return symmetric_part((x @ symmetric_part(h) + u @ symmetric_part(g)) @ x)
+        return self.geometry.ehess2rhess(x, g, h, u)
 
     def retract_second_order(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
-        v = scale(u, t, 2)
-        half = torch.linalg.solve_triangular(cholesky_or_nan(x), v, upper=False)
-        return symmetric_part(torch.add(x + v, half.mH @ half, alpha=0.5))
+        return self.geometry.retract(x, scale(u, t, 2))
 
     retract_default = retract_second_order
 
     def inverse_retract_second_order(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        factor = cholesky_or_nan(x)
-        half = congruence(inverse_triangular(factor), y - x)  # of 2 (whitened y) - I = I + 2 half
-        eye = torch.eye(self.point_shape[0], dtype=x.dtype, device=x.device)
-        return symmetric_part(congruence(factor, sym_sqrtm(torch.add(eye, half, alpha=2)) - eye))
+        return self.geometry.inverse_retract(x, y)
 
     def exp(self, x: torch.Tensor, u: torch.Tensor, t: float | torch.Tensor | None = None) -> torch.Tensor:
-        factor = cholesky_or_nan(x)
-        whitened = congruence(inverse_triangular(factor), scale(u, t, 2))
-        return symmetric_part(congruence(factor, sym_expm(whitened)))
+        return self.geometry.exp(x, scale(u, t, 2))
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        factor = cholesky_or_nan(x)
-        return symmetric_part(congruence(factor, whitened_log(inverse_triangular(factor), x, y)))
+        return self.geometry.log(x, y)
 
     def transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         return u
 
     def parallel_transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        factor = cholesky_or_nan(x)
-        inverse = inverse_triangular(factor)
-        carrier = factor @ sym_sqrtm(congruence(inverse, y)) @ inverse
-        return symmetric_part(congruence(carrier, u))
+        return self.geometry.parallel_transport(x, y, u)
 
     def basis(self, x: torch.Tensor) -> torch.Tensor:
         return coordinate_basis(self, x)
 
     def to_coordinates(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         # i times a Hermitian matrix is skew-Hermitian
-        whitened = congruence(inverse_triangular(cholesky_or_nan(x)), u)
-        return math.sqrt(2.0) * skew_to_vector(1j * whitened)
+        return math.sqrt(2.0) * skew_to_vector(1j * self.geometry.flatten(x, u))
 
     def from_coordinates(self, x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-        whitened = -1j * skew_from_vector(c * math.sqrt(0.5), self.point_shape[0], True)
-        return symmetric_part(congruence(cholesky_or_nan(x), whitened))
+        return self.geometry.unflatten(x, -1j * skew_from_vector(c * math.sqrt(0.5), self.point_shape[0], True))
 
     def random_point(self, *batch: int, generator: Any = None, dtype: Any = None, device: Any = None) -> torch.Tensor:
         """Draw eigenvalues in [0.1, 10], uniformly in the logarithm, and their eigenvectors uniformly."""

@@ -8,7 +8,7 @@ import torch
 
 from manopt_torch.linalg.cholesky import cholesky_or_nan
 from manopt_torch.linalg.orthogonal import polar, qr_unique, svd_or_nan
-from manopt_torch.linalg.rotations import exp_coefficients, hat, rotation_vector
+from manopt_torch.linalg.rotations import exp_coefficients, hat, rotation_angle, rotation_vector, so3_exp
 from manopt_torch.linalg.skew import skew_from_vector, skew_to_vector
 from manopt_torch.linalg.special_orthogonal import nearest_rotation, rotation_expm1, rotation_log, skew_part
 from manopt_torch.linalg.sylvester import triangular_lyapunov
@@ -31,10 +31,10 @@ class Rotations(Manifold):
       x \operatorname{skew}(x^\top \nabla^2 f[u] - \Omega \operatorname{sym}(x^\top \nabla f))$;
     - $\exp_x(u) = x e^\Omega$, $\log_x(y) = x \log Q$, $d(x, y)^2 = \sum_i \theta_i^2$ over the angles of all
       eigenvalues $e^{i \theta_i}$ of $Q$;
-    - retractions: "cayley" $x + u (I - \frac12 \Omega)^{-1}$, of second order, the cheapest and the default, its inverse
-      defined where the logarithm is; "polar", the rotation nearest to $x + u$, of second order; "qr", of first order.
-      The inverses of the last two are NaN where there is none, the one of "polar" from an angle of $\pi / 2$ on;
-    - parallel transport $x\,e^{A/2}\,\Omega\,e^{A/2}$ with $A = \log Q$; `transport` keeps $\Omega$, which is isometric.
+    - retractions: "cayley" $x + u (I - \frac12 \Omega)^{-1}$, of second order, the default, whose inverse is defined
+      where the logarithm is; "polar", the rotation nearest to $x + u$, of second order; "qr", of first order. The
+      inverses of the last two are NaN where there is none, that of "polar" from an angle of $\pi / 2$ on;
+    - parallel transport $x\,e^{A/2}\,\Omega\,e^{A/2}$ with $A = \log Q$; `transport` keeps $\Omega$: an isometry.
 
     For $n \le 3$ there are closed forms, for larger $n$ one Hermitian eigenproblem each. Distance and logarithm keep
     full relative accuracy from coincident points to the cut locus, angle $\pi$, where `log` is one of the shortest
@@ -92,7 +92,7 @@ class Rotations(Manifold):
 
     def dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         if self.n <= 3:
-            return _ROOT_2 * torch.linalg.vector_norm(rotation_vector(_difference(x, y)), dim=-1)
+            return _ROOT_2 * rotation_angle(_difference(x, y))
         return torch.linalg.vector_norm(rotation_log(_difference(x, y)), dim=(-2, -1))
 
     def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -116,11 +116,13 @@ class Rotations(Manifold):
 
     def retract_cayley(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
         v = scale(u, t, 2)
-        A = skew_part(x.mT @ v)
+        A = x.mT @ v
         if self.n > 3:
             eye = torch.eye(self.n, dtype=x.dtype, device=x.device)
-            return _orthonormal(x + torch.linalg.solve_ex(eye - 0.5 * A, v, left=False)[0])
-        return _orthonormal(x + torch.add(v, v @ A, alpha=0.5) / (1 + 0.25 * _squared_angle(v)))
+            return _orthonormal(x + torch.linalg.solve_ex(torch.sub(eye, A, alpha=0.5), v, left=False)[0])
+        # here A^3 = -theta^2 A, and the inverse is a polynomial; 2 theta^2 is the sum of squares
+        squares = (v * v).sum((-2, -1), True)
+        return _orthonormal(torch.addcdiv(x, torch.add(v, v @ A, alpha=0.5), 8 + squares, value=8))
 
     retract_default = retract_cayley
 
@@ -147,10 +149,10 @@ class Rotations(Manifold):
 
     def exp(self, x: torch.Tensor, u: torch.Tensor, t: float | torch.Tensor | None = None) -> torch.Tensor:
         v = scale(u, t, 2)
-        A = skew_part(x.mT @ v)
+        A = x.mT @ v
         if self.n > 3:
-            return _orthonormal(x + x @ rotation_expm1(A))
-        sine, versine = exp_coefficients(_squared_angle(v))
+            return _orthonormal(x + x @ rotation_expm1(skew_part(A)))
+        sine, versine = exp_coefficients(0.5 * (v * v).sum((-2, -1), True))
         return _orthonormal(torch.addcmul(torch.addcmul(x, sine, v), versine, v @ A))
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -169,8 +171,7 @@ class Rotations(Manifold):
         A = skew_part(x.mT @ u)
         if self.n == 2:
             return y @ A  # turns of the plane commute
-        middle = self.exp(x, self.log(x, y), 0.5)
-        half = x.mT @ middle
+        half = _half_turn(_difference(x, y))
         return y @ skew_part(half.mT @ A @ half)
 
     def injectivity_radius(self, x: Any = None) -> float:
@@ -207,9 +208,12 @@ def _difference(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return x.mT @ (y - x)
 
 
-def _squared_angle(u: torch.Tensor) -> torch.Tensor:
-    """Return the squared angle of a tangent vector in the plane or in space, shape (*batch, 1, 1)."""
-    return 0.5 * u.square().sum((-2, -1), True)
+def _half_turn(E: torch.Tensor) -> torch.Tensor:
+    """Return the rotation by half the angles of I + E."""
+    n = E.shape[-1]
+    if n <= 3:
+        return so3_exp(0.5 * rotation_vector(E))
+    return torch.eye(n, dtype=E.dtype, device=E.device) + rotation_expm1(0.5 * rotation_log(E))
 
 
 def _orthonormal(y: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,6 @@ from manopt_torch.linalg.rigid_motions import (
     rigid_log,
     rigid_motion,
     rigid_to_quaternion,
-    rigid_velocity,
 )
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
@@ -34,11 +33,11 @@ class SpecialEuclidean(Manifold):
 
     $$\langle u_1, u_2\rangle = \operatorname{tr}(\Omega_1^\top \Omega_2) + v_1^\top v_2 ,$$
 
-    which does not change when both points are multiplied by a motion from the left. Its geodesics turn by a geodesic of
-    $\mathrm{SO}(n)$ and translate along a straight line. No left-invariant metric has all one-parameter groups, the screw
-    motions, as its geodesics; these are the methods `group_exp`, `group_log`, `adjoint`, `left_jacobian` for
-    $n = 2, 3$. Their twists $(\rho, \omega)$ are a velocity followed by a rotation vector, of one or three entries. The
-    matrix product `x @ y` composes motions and `group_inverse` inverts them.
+    which is invariant under multiplication from the left. Its geodesics turn along a geodesic of $\mathrm{SO}(n)$ while
+    they move on a straight line. No left-invariant metric has the one-parameter groups, the screw motions, as its
+    geodesics: these are the methods `group_exp`, `group_log`, `adjoint`, `left_jacobian` for $n = 2, 3$. Their twists
+    $(\rho, \omega)$ are a velocity followed by a rotation vector, of one or three entries. The matrix product `x @ y`
+    composes motions and `group_inverse` inverts them.
 
     Exponential, logarithm, retractions and transports are those of `Rotations(n)` on $R$, of $\mathbb{R}^n$ on $p$.
     Multiply $p$ by a factor beforehand where a unit of length should weigh more or less than a radian.
@@ -68,7 +67,7 @@ class SpecialEuclidean(Manifold):
     """
 
     transport_is_isometric = True
-    retractions: Mapping[str, str] = dict.fromkeys(Rotations.retractions, "retract") | {"exp": "exp"}
+    retractions: Mapping[str, str] = dict.fromkeys(Rotations.retractions, "retract")
     inverse_retractions: Mapping[str, str] = dict.fromkeys(Rotations.inverse_retractions, "inverse_retract")
 
     def __init__(self, n: int) -> None:
@@ -100,45 +99,45 @@ class SpecialEuclidean(Manifold):
 
     def project_tangent(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         Z, v = _split(z)
-        return rigid_velocity(self.rotations.project_tangent(_split(x)[0], Z), v)
+        return _tangent(self.rotations.project_tangent(_split(x)[0], Z), v)
 
     def egrad2rgrad(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         return self.project_tangent(x, g)
 
     def ehess2rhess(self, x: torch.Tensor, g: torch.Tensor, h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         (R, _), (G, _), (H, v), (U, _) = (_split(a) for a in (x, g, h, u))
-        return rigid_velocity(self.rotations.ehess2rhess(R, G, H, U), v)
+        return _tangent(self.rotations.ehess2rhess(R, G, H, U), v)
 
     def exp(self, x: torch.Tensor, u: torch.Tensor, t: float | torch.Tensor | None = None) -> torch.Tensor:
         (R, p), (U, v) = _split(x), _split(u)
-        return rigid_motion(self.rotations.exp(R, U, t), axpy(p, v, t, 1))
+        return _point(self.rotations.exp(R, U, t), axpy(p, v, t, 1), x)
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         (R, p), (S, q) = _split(x), _split(y)
-        return rigid_velocity(self.rotations.log(R, S), q - p)
+        return _tangent(self.rotations.log(R, S), q - p)
 
     def log_defined(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return self.rotations.log_defined(_split(x)[0], _split(y)[0])
 
     def retract(self, x: torch.Tensor, u: torch.Tensor, t: Any = None, method: str | None = None) -> torch.Tensor:
         (R, p), (U, v) = _split(x), _split(u)
-        return rigid_motion(self.rotations.retract(R, U, t, method), axpy(p, v, t, 1))
+        return _point(self.rotations.retract(R, U, t, method), axpy(p, v, t, 1), x)
 
     def retract_default(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
         (R, p), (U, v) = _split(x), _split(u)
-        return rigid_motion(self.rotations.retract_default(R, U, t), axpy(p, v, t, 1))
+        return _point(self.rotations.retract_default(R, U, t), axpy(p, v, t, 1), x)
 
     def inverse_retract(self, x: torch.Tensor, y: torch.Tensor, method: str | None = None) -> torch.Tensor:
         (R, p), (S, q) = _split(x), _split(y)
-        return rigid_velocity(self.rotations.inverse_retract(R, S, method), q - p)
+        return _tangent(self.rotations.inverse_retract(R, S, method), q - p)
 
     def transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         U, v = _split(u)
-        return rigid_velocity(self.rotations.transport(_split(x)[0], _split(y)[0], U), v)
+        return _tangent(self.rotations.transport(_split(x)[0], _split(y)[0], U), v)
 
     def parallel_transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         U, v = _split(u)
-        return rigid_velocity(self.rotations.parallel_transport(_split(x)[0], _split(y)[0], U), v)
+        return _tangent(self.rotations.parallel_transport(_split(x)[0], _split(y)[0], U), v)
 
     def injectivity_radius(self, x: Any = None) -> float | torch.Tensor:
         return self.rotations.injectivity_radius()
@@ -153,7 +152,7 @@ class SpecialEuclidean(Manifold):
 
     def from_coordinates(self, x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
         turns = self.rotations.dim
-        return rigid_velocity(self.rotations.from_coordinates(_split(x)[0], c[..., :turns]), c[..., turns:])
+        return _tangent(self.rotations.from_coordinates(_split(x)[0], c[..., :turns]), c[..., turns:])
 
     def random_point(self, *batch: int, generator: Any = None, dtype: Any = None, device: Any = None) -> torch.Tensor:
         """Draw the rotation uniformly and the translation from the standard normal distribution."""
@@ -166,7 +165,7 @@ class SpecialEuclidean(Manifold):
 
     # ---- the group ----------------------------------------------------------------------------------------------
     def group_exp(self, xi: torch.Tensor) -> torch.Tensor:
-        """Return the screw motion with twist `xi` after unit time; `x @ group_exp(xi)` moves in the frame of `x`."""
+        """Return the screw motion with a twist after unit time; multiplied from the right, it moves in the body frame."""
         return rigid_exp(self._checked(xi, "group_exp"))
 
     def group_log(self, x: torch.Tensor) -> torch.Tensor:
@@ -220,3 +219,26 @@ class SpecialEuclidean(Manifold):
 def _split(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the blocks of the rotation and the translation."""
     return x[..., :-1, :-1], x[..., :-1, -1]
+
+
+def _point(
+    R: torch.Tensor,  # shape: (*batch, n, n)
+    p: torch.Tensor,  # shape: (*batch, n)
+    like: torch.Tensor,
+) -> torch.Tensor:
+    """Return the matrix with these blocks and the last row of another point, which saves making a row."""
+    return _stack(R, p, like[..., -1:, :])
+
+
+def _tangent(
+    U: torch.Tensor,  # shape: (*batch, n, n)
+    v: torch.Tensor,  # shape: (*batch, n)
+) -> torch.Tensor:
+    n = v.shape[-1]
+    return _stack(U, v, U.new_zeros(1, n + 1))
+
+
+def _stack(A: torch.Tensor, b: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+    """Return [[A, b], [last]] with the batch axes of A."""
+    top = torch.cat([A, b.expand(A.shape[:-1])[..., None]], -1)
+    return torch.cat([top, last.expand(*A.shape[:-2], 1, top.shape[-1])], -2)

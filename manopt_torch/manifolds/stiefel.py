@@ -218,7 +218,7 @@ class Stiefel(Manifold):
         if p == n:
             return turn
         below = c[..., size:]
-        below = torch.view_as_complex(below.unflatten(-1, (-1, 2)).contiguous()) if is_complex else below
+        below = torch.complex(below[..., 0::2], below[..., 1::2]) if is_complex else below
         return turn + from_complement(x, below.unflatten(-1, (n - p, p)))
 
     def random_point(self, *batch: int, generator: Any = None, dtype: Any = None, device: Any = None) -> torch.Tensor:

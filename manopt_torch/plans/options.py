@@ -241,7 +241,7 @@ def functors_of(owner: Any, path: str = "") -> Iterator[tuple[str, Functor]]:
 class OptionsDecorator:
     """Base of everything wrapped around Options: it keeps them in the field `options` and adds hooks.
 
-    A decorator of one's own subclasses this, and either overrides `hooks` or registers the verbs
+    A decorator of one's own subclasses this, and either overrides `hook_table` or registers the verbs
     (`initialize_solver`, `step_solver`, `stop_solver`, `get_solver_result`) for its type. Attributes of the
     options can be read and set through it.
     """

@@ -33,6 +33,8 @@ def reason_text(o: Any, code: int, i: int) -> str:
     """Return the sentence for one problem's reason code."""
     if code == 0:
         return ""
+    if code == NONFINITE and i == 0:
+        return "The cost or its gradient was non-finite at iteration 0: the problem could not start."
     if code == NONFINITE:
         return f"The cost or its gradient was non-finite at iteration {i}; the last finite point was kept."
     if code == STAGNATED:
@@ -134,7 +136,10 @@ def _counts(o: Any, codes: list[int], steps: list[int]) -> dict[str, int]:
     latest: dict[int, list[int]] = {}
     for code, k in zip(codes, steps, strict=True):
         latest.setdefault(code, []).append(k)
-    return {reason_text(o, code, max(ks)): len(ks) for code, ks in sorted(latest.items(), key=lambda c: -len(c[1]))}
+    counts = {}
+    for code, ks in sorted(latest.items(), key=lambda entry: -len(entry[1])):
+        counts[reason_text(o, code, max(ks)) + (" (the last of them)" if min(ks) < max(ks) else "")] = len(ks)
+    return counts
 
 
 def _converged(o: Any, code: int) -> bool:
@@ -155,11 +160,10 @@ def _flat(value: Any) -> list[Any]:
 
 
 def _quantiles(values: list[Any]) -> tuple[float, float, float]:
-    if not values:
+    numbers = sorted(value for value in values if value == value)  # without NaN
+    if not numbers:
         return float("nan"), float("nan"), float("nan")
-    ranked = torch.tensor(values, dtype=torch.float64).sort().values
-    with host_read():
-        return ranked[0].item(), ranked[(len(values) - 1) // 2].item(), ranked[-1].item()
+    return numbers[0], numbers[(len(numbers) - 1) // 2], numbers[-1]
 
 
 def _spread(values: tuple[float, float, float], lone: bool, form: str) -> str:

@@ -225,8 +225,8 @@ def _check_weights(M: Manifold, x: Any, weights: torch.Tensor | None) -> torch.T
         raise ShapeError(f"expected points of shape (*batch, N, *point_shape) with N >= 1, got batch axes {axes}")
     ref = first_leaf(x)
     if weights is None:
-        return torch.full(axes, 1.0 / axes[-1], dtype=ref.dtype, device=ref.device)
-    w = torch.as_tensor(weights, dtype=ref.dtype, device=ref.device)
+        return torch.full(axes, 1.0 / axes[-1], dtype=ref.dtype.to_real(), device=ref.device)
+    w = torch.as_tensor(weights, dtype=ref.dtype.to_real(), device=ref.device)
     if w.shape not in (axes, axes[-1:]):
         raise ShapeError(f"weights need shape {axes} or ({axes[-1]},), got {tuple(w.shape)}")
     w = w.expand(axes)

@@ -1,6 +1,6 @@
 """Armijo's backtracking line search."""
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ _LOOK_FOR_STAGNATION = 16
 _VISIBLE_DECREASE = 4.0
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ArmijoLinesearch(Linesearch):
     r"""Grow or shrink the last step until Armijo's rule just holds.
 
@@ -143,6 +143,10 @@ class ArmijoLinesearch(Linesearch):
         return armijo(
             lane, evaluate, lane.scalar(cost), slope, step, active, rule, lambda: _smallest(lane, x, direction)
         )
+
+    def __repr__(self) -> str:
+        told = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
+        return f"ArmijoLinesearch({', '.join(told)})"
 
     def _rule(self, dtype: torch.dtype) -> ArmijoRule:
         eps = torch.finfo(dtype).eps

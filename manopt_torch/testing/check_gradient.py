@@ -140,7 +140,7 @@ def start_and_direction(p: Any, x: Any, u: Any, points: int, generator: torch.Ge
         x = p.M.random_point(generator=generator, dtype=torch.float64)
     else:
         p.M.check_point(x)
-        if first_leaf(x).dtype != torch.float64:
+        if first_leaf(x).dtype.to_real() != torch.float64:
             raise OptionsError(
                 f"derivatives are checked in float64, since {first_leaf(x).dtype} leaves too few digits to see an "
                 "order in: pass x.double() and data of that dtype"

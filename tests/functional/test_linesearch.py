@@ -58,6 +58,19 @@ def test_a_trial_on_the_boundary_is_accepted_and_ends_the_growth():
     assert (found.step, found.failed) == (1.0, False)
 
 
+def test_growth_ends_at_a_later_trial_on_the_boundary():
+    # below the bound 1 - s/4 at 1, on it at 2, below it again at 4
+    found, tried = search(lambda s: {0.0: 1.0, 1.0: 0.5, 2.0: 0.5}.get(s, -9.0), -0.5)
+    assert tried == [1.0, 2.0]
+    assert (found.step, found.failed) == (2.0, False)
+
+
+def test_growth_needs_a_decrease_by_more_than_the_margin():
+    f = lambda s: 1.0 - 1e-9 * s  # noqa: E731
+    assert search(f, -1e-12, numbers=rule(margin=1e-8, max_increases=3))[0].step == 1.0
+    assert search(f, -1e-12, numbers=rule(margin=1e-10, max_increases=3))[0].step == 8.0
+
+
 @pytest.mark.parametrize("most", [0, 1, 7])
 def test_growth_on_an_unbounded_cost_is_bounded(most):
     found, tried = search(lambda s: -s, -1.0, numbers=rule(max_increases=most))

@@ -100,6 +100,25 @@ def test_a_run_taken_up_equals_the_uninterrupted_one(batch, kind, first):
     assert isinstance(rest.x, type(x))
 
 
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_a_budget_that_counts_is_asked_once_for_every_iteration(batch):
+    x = torch.ones(*batch, 1, dtype=D)
+    p = GradientProblem(Euclidean(1), lambda x: 0.5 * (x * x).sum(-1))
+
+    def options(n):
+        return GradientDescentOptions(
+            x, stepsize=ConstantStepsize(0.5), stop=StopWhenRepeated(StopAfterIteration(5), n)
+        )
+
+    first = solve(p, options(3))  # at 5, 6, 7
+    assert torch.equal(torch.as_tensor(first.iterations), torch.full(batch, 7))
+    second = load_state_dict(options(6), state_dict(first))
+    snapshot = Snapshot(8)
+    solve(p, HookOptions(second, snapshot))
+    assert torch.equal(torch.as_tensor(second.iterations), torch.full(batch, 10))
+    assert torch.equal(torch.as_tensor(snapshot.state["state"]["iterations"]), torch.zeros(batch, dtype=torch.int64))
+
+
 class Snapshot(Action):
     """Take the state out in the middle of a run."""
 

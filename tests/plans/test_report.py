@@ -70,7 +70,7 @@ def test_report_of_a_batch():
     r = report(o)
     assert (r.batch, r.converged) == ((2, 3), 4)
     assert r.reasons == {
-        "The algorithm reached a gradient norm below 1 after 2 iterations.": 4,
+        "The algorithm reached a gradient norm below 1 after 2 iterations. (the last of them)": 4,
         "The algorithm reached its maximal number of iterations (3).": 2,
     }
     assert r.iterations == (0.0, 2.0, 3.0)
@@ -90,12 +90,13 @@ def test_report_of_problems_with_nan():
     assert r.converged == 0
     assert sorted(r.reasons.values()) == [1, 2]
     assert get_reason(o) == [
-        "The cost or its gradient was non-finite at iteration 0; the last finite point was kept.",
+        "The cost or its gradient was non-finite at iteration 0: the problem could not start.",
         "The cost or its gradient was non-finite at iteration 2; the last finite point was kept.",
         "The algorithm reached its maximal number of iterations (2).",
     ]
-    assert "after 2" not in str(r)
-    assert math.isnan(r.cost[2])
+    assert r.cost[0] == math.log(0.5)
+    assert math.isclose(r.cost[2], math.log(100 - 0.005 - 0.5 / 99.995))
+    assert math.isnan(report(options(1.0)).cost[1])
 
 
 def test_before_during_and_after_a_run():

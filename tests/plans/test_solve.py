@@ -15,6 +15,7 @@ from manopt_torch import (
     Options,
     RecordOptions,
     StopAfterIteration,
+    StopWhenCostLess,
     StopWhenGradientNormLess,
     get_reason,
     get_record,
@@ -144,6 +145,17 @@ def test_a_broken_problem_keeps_its_last_finite_point_and_the_others_do_not_noti
     assert (steps, o.x[2].item()) == (2, 0.5)
     assert "non-finite at iteration 2" in get_reason(o)[2] and "non-finite at iteration 0" in get_reason(o)[1]
     assert torch.isfinite(o.cost[[0, 2, 3]]).all()
+
+
+def test_a_problem_that_has_ended_does_not_break_any_more():
+    # after 0.75 - 0.5 / 0.75 = 0.083 a step more would lead beyond the wall at 0
+    p = GradientProblem(Euclidean(1), lambda x: x.log().sum(-1))
+    x = torch.tensor([[0.75], [9.0]], dtype=D)
+    o = solve(p, GradientDescentOptions(x, stop=StopWhenCostLess(-1.0) | StopAfterIteration(5), **HALVE))
+    assert o.iterations.tolist() == [1, 5]
+    assert o.broken.tolist() == [False, False]
+    assert "cost below -1" in get_reason(o)[0]
+    assert math.isclose(o.x[0].item(), 0.75 - 0.5 / 0.75)
 
 
 def test_a_lone_problem_breaks_alike():

@@ -102,8 +102,12 @@ def test_all_holds_per_problem():
 
 def test_the_first_member_that_holds_is_the_reason():
     both = StopAfterIteration(2), StopWhenCostLess(1.0)
-    assert "(2)" in get_reason(halving([3.0, 4.0], both[0] | both[1]))
-    assert "cost" in get_reason(halving([3.0, 4.0], both[1] | both[0]))
+    for x in ([3.0, 4.0], [[3.0, 4.0]]):
+        assert "(2)" in str(get_reason(halving(x, both[0] | both[1])))
+        assert "cost" in str(get_reason(halving(x, both[1] | both[0])))
+    tensors = StopWhenGradientNormLess(1.5), StopWhenCostLess(1.0)  # both hold at i = 2 for the first time
+    assert "gradient" in get_reason(halving([[3.0, 4.0]], tensors[0] | tensors[1]))[0]
+    assert "cost" in get_reason(halving([[3.0, 4.0]], tensors[1] | tensors[0]))[0]
 
 
 def test_any_inside_all_lists_what_may_have_been_met():

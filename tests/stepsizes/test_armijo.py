@@ -202,7 +202,7 @@ def test_defaults_are_those_of_the_reference():
     search = ArmijoLinesearch()
     assert (search.initial_stepsize, search.contraction_factor, search.sufficient_decrease) == (1.0, 0.95, 0.1)
     assert ArmijoLinesearch(2.0, 0.5, 0.3) is not None
-    assert repr(ArmijoLinesearch(2.0, 0.5)).startswith("ArmijoLinesearch(initial_stepsize=2.0, contraction_factor=0.5,")
+    assert repr(ArmijoLinesearch(2.0, 0.5)).startswith("ArmijoLinesearch(initial_stepsize=2.0, contraction_factor=0.5")
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def readable(
         return value
     if value.dim() == 0:
         return _number(value)
-    if tuple(value.shape) != shape:
+    if tuple(value.shape) != shape or value.is_complex():  # complex numbers have no order
         return Listing(value)
     if value.dtype == torch.bool:
         return fraction(value)
