@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-CASES = ("overhead", "batch_rayleigh", "memory", "spd")
+CASES = ("overhead", "batch_rayleigh", "memory", "spd", "manifolds")
 PEERS = ("pymanopt", "geoopt")
 
 

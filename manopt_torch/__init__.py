@@ -29,6 +29,7 @@ from manopt_torch.manifolds import HermitianPositiveDefinite as HermitianPositiv
 from manopt_torch.manifolds import Hyperboloid as Hyperboloid
 from manopt_torch.manifolds import Manifold as Manifold
 from manopt_torch.manifolds import Multinomial as Multinomial
+from manopt_torch.manifolds import Oblique as Oblique
 from manopt_torch.manifolds import PoincareBall as PoincareBall
 from manopt_torch.manifolds import Positive as Positive
 from manopt_torch.manifolds import Power as Power
@@ -41,8 +42,10 @@ from manopt_torch.manifolds import SkewSymmetric as SkewSymmetric
 from manopt_torch.manifolds import SpecialEuclidean as SpecialEuclidean
 from manopt_torch.manifolds import Spectrahedron as Spectrahedron
 from manopt_torch.manifolds import Sphere as Sphere
+from manopt_torch.manifolds import Stiefel as Stiefel
 from manopt_torch.manifolds import Symmetric as Symmetric
 from manopt_torch.manifolds import SymmetricPositiveDefinite as SymmetricPositiveDefinite
+from manopt_torch.manifolds import Torus as Torus
 from manopt_torch.manifolds import UnitaryGroup as UnitaryGroup
 from manopt_torch.manifolds import ball_from_hyperboloid as ball_from_hyperboloid
 from manopt_torch.manifolds import hyperboloid_from_ball as hyperboloid_from_ball

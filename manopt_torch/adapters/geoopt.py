@@ -69,7 +69,8 @@ def from_geoopt(G: Any, *shape: int) -> Manifold:
 
     Raises:
         ImportError: if geoopt is missing.
-        OptionsError: if `G` is no manifold of geoopt, or `shape` has fewer axes than its points.
+        OptionsError: if `G` is no manifold of geoopt, its `proju` is no projector (as of `CanonicalStiefel`), or
+            `shape` has fewer axes than its points.
 
     Examples:
         >>> from manopt_torch import from_geoopt
@@ -94,6 +95,7 @@ class GeooptManifold(Manifold):
         self.point_shape = tuple(shape)
         self._own = len(shape) - G.ndim  # axes of a point that geoopt takes for a batch
         self._has_dist = type(G).dist is not base.dist
+        self._has_random = type(G).random is not base.random
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             x = self.random_point(dtype=G.dtype or torch.float64, device=G.device)
@@ -150,7 +152,10 @@ class GeooptManifold(Manifold):
         return self.G.transp(x, y, u)
 
     def random_point(self, *batch: int, generator: Any = None, dtype: Any = None, device: Any = None) -> torch.Tensor:
-        """Draw points as geoopt does, by torch's own generator, which a `generator` seeds for the time of the call."""
+        """Draw points as geoopt does, else project Gaussian arrays.
+
+        The numbers are those of torch's own generator, which `generator` seeds for the time of the call.
+        """
         if generator is None:
             return self._drawn(batch, dtype, device)
         seed = torch.randint(2**62, (), generator=generator, device=generator.device).item()
@@ -171,7 +176,9 @@ class GeooptManifold(Manifold):
         return value.sum(tuple(range(-self._own, 0))) if self._own else value
 
     def _drawn(self, batch: tuple[int, ...], dtype: Any, device: Any) -> torch.Tensor:
-        if self.G.dtype is None:
+        if not self._has_random:
+            x = self.G.projx(torch.randn((*batch, *self.point_shape), dtype=dtype, device=device or self.G.device))
+        elif self.G.dtype is None:
             x = self.G.random(*batch, *self.point_shape, dtype=dtype, device=device)
         else:  # a manifold with buffers draws in their dtype only
             x = self.G.random(*batch, *self.point_shape)
@@ -183,6 +190,8 @@ class GeooptManifold(Manifold):
         size = to_vector(x, self.point_shape).shape[-1]
         units = from_vector(torch.eye(size, dtype=x.dtype.to_real(), device=x.device), x, self.point_shape)
         rows = to_vector(self.G.proju(x.expand(units.shape), units), self.point_shape)
+        if not torch.allclose(rows @ rows, rows, rtol=0, atol=1e-3):
+            raise OptionsError(f"from_geoopt: proju of {self.G!r} is no projector; take the manifold in manopt_torch")
         return int(torch.linalg.matrix_rank(rows, rtol=1e-4).item())  # the other singular values are at least one
 
     def _speed_is_constant(self, x: torch.Tensor) -> bool:

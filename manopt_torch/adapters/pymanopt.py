@@ -163,7 +163,7 @@ class PymanoptManifold(Manifold):
         with _numpy_seed(int(seed)):
             points = [self.P.random_point() for _ in range(math.prod(batch))]
         drawn = np.stack(points) if points else np.empty((0, *self.point_shape))
-        return torch.from_numpy(drawn).to(dtype=kind, device=device).reshape(*batch, *self.point_shape)
+        return torch.from_numpy(drawn).to(dtype=kind, device=device).reshape((*batch, *self.point_shape))
 
     def off_manifold(self, x: torch.Tensor) -> torch.Tensor:
         """Return the distance to `project_point(x)`."""
@@ -185,8 +185,8 @@ class PymanoptManifold(Manifold):
         else:
             values = [_called(method, *(a[i] for a in arrays)) for i in np.ndindex(*batch)]
             value = np.stack(values) if values else np.empty((0, *own))
-        value = torch.from_numpy(np.ascontiguousarray(value.real if scalar else value))
-        return value.to(dtype=kind, device=ref.device).reshape(*batch, *own)
+        value = torch.from_numpy(np.ascontiguousarray(np.real(value) if scalar else value))
+        return value.to(dtype=kind, device=ref.device).reshape((*batch, *own))
 
 
 def _called(method: Callable[..., Any], *arrays: np.ndarray) -> Any:

@@ -21,14 +21,16 @@ from manopt_torch.linalg.skew import (
     skew_expm1,
     skew_from_vector,
 )
+from manopt_torch.linalg.spectral import tracks_derivatives
 
-# Rounds of the iteration: points 2 apart need four, all but few within the injectivity radius eight. The damping starts
-# low and falls by four, as distances are moderate.
-_ROUNDS = {4: 8, 8: 9}
+# Rounds of the iteration: points 2 apart need four, all but a few in a hundred at the injectivity radius seven. The
+# damping starts low and falls by four, as distances are moderate.
+_ROUNDS = {4: 7, 8: 8}
 _DAMPING, _DAMPING_FALLS, _DAMPING_RISES = 0.1, 0.25, 4.0
 # Second derivatives along a step come from a difference over this share of it; a correction longer than 1.5 steps is
 # not used ([TranstrumSethna:2012], sections 4 and 5), nor one near the end, which would be rounding.
 _SHARE, _LONGEST_CORRECTION = 0.1, 1.5
+_FAR = 100.0  # no coordinate of a logarithm is that large
 
 
 def frame_log(
@@ -38,12 +40,15 @@ def frame_log(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     r"""Return the tangent vector at X whose geodesic reaches Y, and how far from Y it ends, shape `(*batch,)`.
 
-    A fixed number of rounds in the at most $2p$ dimensions that hold both frames finds the value. Where it converged,
-    two Newton steps with frozen Jacobian follow, on the arguments themselves: each makes one more derivative exact, so
-    two are. Where it did not, the result is the best vector found and its derivative is that of the projection.
+    A fixed number of rounds in the at most $2p$ dimensions that hold both frames finds the value. For derivatives, two
+    Newton steps with frozen Jacobian follow on the arguments themselves, where it converged: each makes one more
+    derivative exact, so two are. Where it did not, the result is the best vector found and its derivative is that of
+    the projection.
     """
     X, Y = torch.broadcast_tensors(X, Y)
     found = _solve(X.detach(), Y.detach(), kappa)
+    if not tracks_derivatives():
+        return found.U, found.residual
     converged = (found.residual <= frame_tolerance(X))[..., None, None]
     U = frame_tangent(X, found.U)
     for _ in range(2):
@@ -76,17 +81,27 @@ def _newton_step(found: _Solution, gap: torch.Tensor) -> torch.Tensor:
     return step if found.outside is None else step + (gap - found.frame @ inside) @ found.outside
 
 
+class _Shots(NamedTuple):
+    """What all shots share: where they go, and the matrices that stand for coordinates."""
+
+    target: torch.Tensor  # shape: (*batch, q, p), end less start, in the frame
+    start: torch.Tensor  # shape: (q, p)
+    generators: torch.Tensor  # shape: (dim, kappa, q, q), complex and skew
+    hermitian: torch.Tensor  # shape: (dim, kappa q^2), the same over i
+
+
 def _solve(X: torch.Tensor, Y: torch.Tensor, kappa: int) -> _Solution:
     """Shoot by the Levenberg-Marquardt method with geodesic acceleration; a round that does not help is undone."""
-    rest = torch.linalg.qr(torch.cat([X, Y], -1))[0][..., X.shape[-1] :]
-    frame = torch.cat([X, rest], -1)
+    frame = torch.cat([X, torch.linalg.qr(torch.cat([X, Y], -1))[0][..., X.shape[-1] :]], -1)
     target = frame.mH @ (Y - X)
     basis = _basis(target)
     generators = _generators(basis, kappa)
+    start = torch.eye(*target.shape[-2:], dtype=X.dtype, device=X.device)
+    shots = _Shots(target, start, generators, (-1j * generators).flatten(1))
     # coordinates in an orthogonal basis, whose skew part has entries in pairs
     rows = _entries(basis)[..., 0, :]
-    c = torch.nan_to_num(_entries(target) @ (rows.mT / rows.square().sum(-1)))
-    system = _shoot(c, generators, target)
+    c = _bounded(_entries(target) @ (rows.mT / rows.square().sum(-1)))
+    system = _shoot(c, shots)
     damping = torch.full_like(c[..., :1], _DAMPING)
     floor = 4 * torch.finfo(X.dtype).eps
     eye = torch.eye(c.shape[-1], dtype=c.dtype, device=c.device)
@@ -94,19 +109,24 @@ def _solve(X: torch.Tensor, Y: torch.Tensor, kappa: int) -> _Solution:
         gram = system @ system.mT
         square = gram[..., -1:, -1:]
         factor, _ = torch.linalg.cholesky_ex(gram[..., :-1, :-1] + (damping * square).clamp(min=floor) * eye)
-        trial = torch.nan_to_num(c + _accelerated(c, system, gram, factor, generators, target))
-        new = _shoot(trial, generators, target)
+        trial = _bounded(c + _accelerated(c, system, gram, factor, shots))
+        new = _shoot(trial, shots)
         better = new[..., -1:, :].square().sum(-1, True) < square
         c = torch.where(better, trial, c)
         system = torch.where(better, new, system)
-        damping = damping * torch.where(better, _DAMPING_FALLS, _DAMPING_RISES)
+        damping = torch.where(better, _DAMPING_FALLS * damping, _DAMPING_RISES * damping)
     jacobian, gap = system[..., :-1, :], system[..., -1, :]
     factor, _ = torch.linalg.cholesky_ex(jacobian @ jacobian.mT + floor * eye)
-    outside = None if X.shape[-2] == frame.shape[-1] else _outside(c, generators, target, floor)
+    outside = None if X.shape[-2] == frame.shape[-1] else _outside(c, shots, floor)
     residual = torch.linalg.vector_norm(gap, dim=-1)
     # points that are not finite keep their NaN, which the iteration has put aside
     U = frame @ _matrix(c @ rows, target) + (residual * 0)[..., None, None]
     return _Solution(U, residual, frame, jacobian, factor, rows, outside)
+
+
+def _bounded(c: torch.Tensor) -> torch.Tensor:
+    """Keep coordinates finite, so that LAPACK cannot refuse the batch."""
+    return torch.nan_to_num(c).clamp(-_FAR, _FAR)
 
 
 def _accelerated(
@@ -114,69 +134,61 @@ def _accelerated(
     system: torch.Tensor,  # shape: (*batch, dim + 1, entries)
     gram: torch.Tensor,  # shape: (*batch, dim + 1, dim + 1)
     factor: torch.Tensor,  # shape: (*batch, dim, dim)
-    generators: torch.Tensor,
-    target: torch.Tensor,
+    shots: _Shots,
 ) -> torch.Tensor:
     """Return a damped Gauss-Newton step, corrected for the second derivative along it."""
     jacobian, gap = system[..., :-1, :], system[..., -1:, :]
-    v = -torch.cholesky_solve(gram[..., :-1, -1:], factor).mT
-    ahead = _entries(_end(_eigen(c + _SHARE * v, generators), target) - target)
-    bend = (ahead - gap) / _SHARE - v @ jacobian  # half the second derivative times the share
-    a = -torch.cholesky_solve(jacobian @ bend.mT, factor).mT / _SHARE  # half the acceleration
-    length = v.square().sum(-1, True)
-    short = 4 * a.square().sum(-1, True) <= _LONGEST_CORRECTION**2 * length
-    far = gram[..., -1:, -1:] > torch.finfo(c.dtype).eps * _entries(target).square().sum(-1, True)
-    return v + torch.where(short & far, a, 0.0)
+    back = torch.cholesky_solve(gram[..., :-1, -1:], factor).mT
+    step, _ = _end(_eigen(_bounded(torch.add(c, back, alpha=-_SHARE)), shots), shots)
+    # what the gap at a share of the step differs from its linear model by: half its second derivative, times share^2
+    bend = torch.add(_entries(step - shots.target) - gap, back @ jacobian, alpha=_SHARE)
+    correction = torch.cholesky_solve(jacobian @ bend.mT, factor).mT / _SHARE**2
+    limit = (0.5 * _LONGEST_CORRECTION) ** 2 * back.square().sum(-1, True)
+    short = correction.square().sum(-1, True) <= limit
+    far = gram[..., -1:, -1:] > torch.finfo(c.dtype).eps * _entries(shots.target).square().sum(-1, True)
+    return -torch.where(short & far, back + correction, back)
 
 
-def _eigen(
-    c: torch.Tensor,  # shape: (*batch, 1, dim)
-    generators: torch.Tensor,  # shape: (dim, kappa, q, q)
-) -> SkewEigen:
+def _eigen(c: torch.Tensor, shots: _Shots) -> SkewEigen:
     """Return the eigendecompositions of the skew matrices that make the geodesic, batch axes `(*batch, kappa)`."""
-    # what comes in is finite, so that LAPACK cannot refuse the batch
-    hermitian = c.to(generators.dtype) @ (-1j * generators).flatten(1)
-    return SkewEigen(*torch.linalg.eigh(hermitian.reshape(*c.shape[:-2], *generators.shape[1:])))
+    hermitian = c.to(shots.hermitian.dtype) @ shots.hermitian
+    return SkewEigen(*torch.linalg.eigh(hermitian.reshape(*c.shape[:-2], *shots.generators.shape[1:])))
 
 
-def _end(eigen: SkewEigen, target: torch.Tensor) -> torch.Tensor:
-    """Return the end of the geodesic less its start, shape `(*batch, q, p)`."""
-    p = target.shape[-1]
-    factors = _as(target, skew_expm1(eigen, p))
-    step = factors[..., 0, :, :]
-    if factors.shape[-3] == 1:
-        return step
-    return step + (step + _start(target)) @ factors[..., 1, :p, :]
+def _end(eigen: SkewEigen, shots: _Shots) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor] | None]:
+    """Return the end of the geodesic less its start, and for the Euclidean metric the two factors it is made of.
+
+    They are the columns of the exponential of Omega, and the exponential of -A less the identity.
+    """
+    p = shots.start.shape[-1]
+    moved = _as(shots.target, skew_expm1(eigen, p))
+    step = moved[..., 0, :, :]
+    if moved.shape[-3] == 1:
+        return step, None
+    end, turn = step + shots.start, moved[..., 1, :p, :]
+    return step + end @ turn, (end, turn)
 
 
-def _start(target: torch.Tensor) -> torch.Tensor:
-    return torch.eye(*target.shape[-2:], dtype=target.dtype, device=target.device)
-
-
-def _shoot(c: torch.Tensor, generators: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def _shoot(c: torch.Tensor, shots: _Shots) -> torch.Tensor:
     """Return the real entries of the Jacobian with the gap as last row, shape `(*batch, dim + 1, entries)`."""
-    p = target.shape[-1]
-    eigen = _eigen(c, generators)
-    slopes = _as(target, skew_exp_derivative(eigen, generators, p))
+    p = shots.start.shape[-1]
+    eigen = _eigen(c, shots)
+    step, factors = _end(eigen, shots)
+    slopes = _as(shots.target, skew_exp_derivative(eigen, shots.generators, p))
     jacobian = slopes[..., 0, :, :]
-    if generators.shape[1] == 1:
-        step = _as(target, skew_expm1(eigen, p))[..., 0, :, :]
-    else:
-        factors = _as(target, skew_expm1(eigen, p))
-        end, back = factors[..., 0, :, :] + _start(target), factors[..., 1, :p, :]
-        jacobian = jacobian + jacobian @ back[..., None, :, :] + end[..., None, :, :] @ slopes[..., 1, :p, :]
-        step = factors[..., 0, :, :] + end @ back
-    return _entries(torch.cat([jacobian, (step - target)[..., None, :, :]], -3))[..., 0, :]
+    if factors is not None:
+        end, turn = (factor[..., None, :, :] for factor in factors)
+        jacobian = jacobian + jacobian @ turn + end @ slopes[..., 1, :p, :]
+    return _entries(torch.cat([jacobian, (step - shots.target)[..., None, :, :]], -3))[..., 0, :]
 
 
-def _outside(c: torch.Tensor, generators: torch.Tensor, target: torch.Tensor, floor: float) -> torch.Tensor:
+def _outside(c: torch.Tensor, shots: _Shots, floor: float) -> torch.Tensor:
     """Return what undoes the derivative off the frame: there, a direction W C moves the end by W C times a matrix."""
-    p = target.shape[-1]
-    eigen = _eigen(c, generators)
-    first = SkewEigen(eigen.angles[..., 0, :], eigen.vectors[..., 0, :, :])
-    M = _as(target, skew_exp_integral(first, p))
-    if generators.shape[1] == 2:
-        M = M + M @ _as(target, skew_expm1(eigen, p))[..., 1, :p, :]
+    p = shots.start.shape[-1]
+    eigen = _eigen(c, shots)
+    _, factors = _end(eigen, shots)
+    M = _as(shots.target, skew_exp_integral(SkewEigen(eigen.angles[..., 0, :], eigen.vectors[..., 0, :, :]), p))
+    M = M if factors is None else M + M @ factors[1]
     # nearly the inverse where there is none, at conjugate points
     eye = torch.eye(p, dtype=M.dtype, device=M.device)
     return torch.linalg.solve_ex(M.mH @ M + floor * eye, M.mH)[0]

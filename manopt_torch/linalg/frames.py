@@ -103,7 +103,8 @@ def frame_transport(
         return torch.cat([above, (0.5 * kappa) * (b @ A - full @ a)], -2)
 
     a = X.mH @ U
-    z = _rotate(derivative, torch.cat([a, U - X @ a], -2))
+    # the map is skew on skew matrices only: rounding must not put others in
+    z = _rotate(derivative, torch.cat([0.5 * (a - a.mH), U - X @ a], -2))
     # then the moving frame: exp(Omega) = I + F phi(G F) G with phi(M) the integral of exp(s M)
     a, b = z[..., :p, :], z[..., p:, :]
     image = torch.cat([kappa * (A @ a) - full.mH @ b, length * a], -2)

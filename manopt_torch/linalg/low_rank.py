@@ -38,7 +38,7 @@ def truncate(
         L, R = _moving(W, Wt, (A, s, B), k)
     turn_left, turn_right = polar(L.mT @ U), polar(R.mT @ V)
     largest = s[..., :1]
-    floor = torch.finfo(s.dtype).eps * torch.where(largest > 0, largest, 1.0)
+    floor = 8 * torch.finfo(s.dtype).eps * torch.where(largest > 0, largest, 1.0)
     raised = torch.diag_embed((floor - s[..., :k]).clamp(min=0))
     return L @ turn_left, turn_left.mT @ (L.mT @ W(R) + raised) @ turn_right, R @ turn_right
 
@@ -55,18 +55,24 @@ def _moving(W: Times, Wt: Times, svd: tuple, k: int) -> tuple[torch.Tensor, torc
     L, R, kept = A[..., :k], B[..., :k], s[..., None, :k]
     count = min(A.shape[-1], B.shape[-1])
     low_left, low_right, low = A[..., k:count], B[..., k:count], s[..., k:, None]
-    kept = torch.where(kept > 0, kept, 1.0)
+    present = kept > torch.finfo(s.dtype).eps * s[..., None, :1]
+    inverse = torch.where(present, 1 / torch.where(present, kept, 1.0), 0.0)
     gap = kept.square() - low.square()
-    ratio = torch.where(gap > 0, low / (kept * torch.where(gap > 0, gap, 1.0)), 0.0)
+    ratio = torch.where(gap > 0, low * inverse / torch.where(gap > 0, gap, 1.0), 0.0)
     E, F = torch.zeros_like(L), torch.zeros_like(R)
     for _ in range(2):
         forward, backward = W(R + F), Wt(L + E)
         e = _off(L, forward) - E @ (L.mT @ forward)
         f = _off(R, backward) - F @ (R.mT @ backward)
         a, b = low_left.mT @ e, low_right.mT @ f
-        E = E + e / kept + low_left @ (ratio * (low * a + kept * b))
-        F = F + f / kept + low_right @ (ratio * (kept * a + low * b))
+        E = _without_value(E + e * inverse + low_left @ (ratio * (low * a + kept * b)))
+        F = _without_value(F + f * inverse + low_right @ (ratio * (kept * a + low * b)))
     return _orthonormal(L, E), _orthonormal(R, F)
+
+
+def _without_value(E: torch.Tensor) -> torch.Tensor:
+    """Return zero with the derivatives of E, whose value is rounding error."""
+    return E - E.detach()
 
 
 def _off(L: torch.Tensor, Z: torch.Tensor) -> torch.Tensor:
@@ -74,5 +80,5 @@ def _off(L: torch.Tensor, Z: torch.Tensor) -> torch.Tensor:
 
 
 def _orthonormal(L: torch.Tensor, E: torch.Tensor) -> torch.Tensor:
-    """Return an orthonormal basis of the columns of L + E, up to terms of third order in E, which is zero."""
+    """Return an orthonormal basis of the columns of L + E, up to terms of third order in E, whose value is zero."""
     return (L + E) - L @ (0.5 * (E.mT @ E))

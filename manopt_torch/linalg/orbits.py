@@ -8,9 +8,12 @@ References:
     [MassartAbsil:2020]; [JourneeBachAbsilSepulchre:2010].
 """
 
+from typing import Any
+
 import torch
 
 from manopt_torch.linalg.orthogonal import from_complement, polar, svd_or_nan, to_complement
+from manopt_torch.linalg.spectral import tracks_derivatives
 from manopt_torch.linalg.sylvester import lyapunov
 
 
@@ -28,8 +31,55 @@ def horizontal_part(
         tensor([[1.0000, 4.5000],
                 [1.5000, 1.0000]])
     """
-    inner = Y.mT @ Z
-    return Z - Y @ lyapunov(Y.mT @ Y, inner - inner.mT)
+    svd = svd_or_nan(Y)
+    if not tracks_derivatives():
+        return _Horizontal.forward(Y, Z, *svd)
+    return _Horizontal.apply(*torch.broadcast_tensors(Y, Z), *svd)
+
+
+class _Horizontal(torch.autograd.Function):
+    r"""The projection in singular vectors of Y; linear in Z and self-adjoint.
+
+    Right up to rounding also for singular values so small that their squares are lost in $Y^\top Y$.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(Y: Any, Z: Any, A: Any, s: Any, Bh: Any) -> torch.Tensor:
+        C = A.mT @ Z @ Bh.mT
+        scaled = s[..., :, None] * C
+        squares = s[..., :, None].square() + s[..., None, :].square()
+        # columns that vanish up to rounding have no vertical direction
+        vanishing = squares <= (8 * torch.finfo(s.dtype).eps * s[..., :1, None]).square()
+        weight = torch.where(vanishing, 0.0, s[..., :, None] / torch.where(vanishing, 1.0, squares))
+        return Z - A @ (weight * (scaled - scaled.mT)) @ Bh
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
+        ctx.save_for_backward(*inputs[:2], output)
+        ctx.save_for_forward(*inputs[:2], output)
+
+    @staticmethod
+    def backward(ctx: Any, W: torch.Tensor) -> tuple:  # pyright: ignore[reportIncompatibleMethodOverride]
+        Y, Z, output = ctx.saved_tensors
+        by_Z = horizontal_part(Y, W)
+        return by_Z @ _vertical(Y, Y, Z) + output @ _vertical(Y, Y, W), by_Z, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, dY: Any, dZ: Any, *rest: Any) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        Y, Z, output = ctx.saved_tensors
+        return horizontal_part(Y, dZ - dY @ _vertical(Y, Y, Z)) + Y @ _vertical(Y, output, dY)
+
+
+def _vertical(
+    Y: torch.Tensor,  # shape: (*batch, n, k)
+    P: torch.Tensor,  # shape: (*batch, n, k)
+    Q: torch.Tensor,  # shape: (*batch, n, k)
+) -> torch.Tensor:
+    r"""Return the skew $\Omega$ with $(Y^\top Y) \Omega + \Omega (Y^\top Y) = P^\top Q - Q^\top P$."""
+    inner = P.mT @ Q
+    return lyapunov(Y.mT @ Y, inner - inner.mT)
 
 
 def aligned(

@@ -5,7 +5,7 @@ rotation vector of one or three entries, and $\hat\xi = \begin{pmatrix} \hat\ome
 adjoint matrix $a$ satisfies $a (a^2 + \theta^2)^2 = 0$, so that power series in it are polynomials of degree four.
 
 References:
-    [Sola:2018]; [Barfoot:2024], chapter 8.
+    [Sola:2018]; [Barfoot:2017], chapter 7.
 """
 
 import torch
@@ -141,7 +141,7 @@ def rigid_left_jacobian(
     _, c1, c2, c3, c4, c5 = (c[..., None] for c in stumpff(_squared_angle(xi)))
     square = a @ a
     odd, even = 0.5 * c3 - c4, 0.5 * (c4 - 3 * c5)
-    # the closed form of [Barfoot:2024] in terms that do not cancel
+    # the closed form of [Barfoot:2017] in terms that do not cancel
     return _polynomial(a, square, (2 * c2 - 0.5 * c1, 2.5 * c3 - 0.5 * c2, odd, even))
 
 

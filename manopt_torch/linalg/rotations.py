@@ -7,7 +7,7 @@ entire functions $c_k(s) = \sum_j \frac{(-s)^j}{(k + 2j)!}$ of $s = \theta^2$,
 $$\exp \hat\omega = I + c_1 \hat\omega + c_2 \hat\omega^2, \qquad J_l(\omega) = I + c_2 \hat\omega + c_3 \hat\omega^2.$$
 
 References:
-    [Sola:2018]; [Barfoot:2024], chapter 7; [Shepperd:1978] for the quaternion of a matrix.
+    [Sola:2018]; [Barfoot:2017], chapter 7; [Shepperd:1978] for the quaternion of a matrix.
 """
 
 import math

@@ -83,8 +83,8 @@ def skew_expm1(
         tensor([[-5.0000e-13,  1.0000e-06]])
     """
     angles, V = eigen
-    half_sine = torch.sin(0.5 * angles)
-    values = torch.complex(-2 * half_sine * half_sine, torch.sin(angles))
+    half = 0.5 * angles
+    values = torch.polar(2 * torch.sin(half), half + 0.5 * math.pi)  # exp(i a) - 1 without cancellation
     return (V * values[..., None, :]) @ V[..., :columns, :].mH
 
 
@@ -112,8 +112,8 @@ def skew_exp_derivative(
     """
     axis = -directions.dim()
     angles, V = eigen
-    mean = 0.5 * (angles[..., :, None] + angles[..., None, :])
-    spread = (angles[..., :, None] - angles[..., None, :]) / (2 * math.pi)
-    factors = torch.polar(torch.sinc(spread), mean).unsqueeze(axis)
+    half = 0.5 * angles
+    first, second = half[..., :, None], half[..., None, :]
+    factors = torch.polar(torch.sinc((first - second) / math.pi), first + second).unsqueeze(axis)
     V = V.unsqueeze(axis)
     return V @ ((V.mH @ (directions @ V) * factors) @ V[..., :columns, :].mH)

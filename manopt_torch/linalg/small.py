@@ -48,13 +48,13 @@ def eigh_in_closed_form(
     return torch.stack([value * unit for value in values], -1), vectors
 
 
-def _two(entries: Vector) -> tuple[Vector, list[Vector]]:
+def _two(entries: Vector) -> tuple[Vector, Sequence[Vector]]:
     a, b, c = entries
     low, high, cosine, sine = _rotation(a, b, c)
     return (low, high), [(cosine, sine), (-sine, cosine)]
 
 
-def _three(entries: Vector) -> tuple[Vector, list[Vector]]:
+def _three(entries: Vector) -> tuple[Vector, Sequence[Vector]]:
     v, below = _isolated(entries)
     u, w = _complement(*v)
     Xu, Xw, Xv = (_apply(entries, e) for e in (u, w, v))

@@ -4,7 +4,7 @@ A skew matrix is $V \operatorname{diag}(i\theta) V^*$ with unitary $V$, and so i
 no real Schur form, but Hermitian eigenproblems find $V$ without loss of accuracy.
 
 References:
-    [Higham:2008], chapters 8, 10 and 11; [Iserles:2000] for the derivative of the exponential.
+    [Higham:2008], chapters 8, 10 and 11; [IserlesMuntheKaasNorsettZanna:2000] for the derivative of the exponential.
 """
 
 import math
@@ -49,7 +49,7 @@ def rotation_expm1(
                 [ 1., -1.]])
     """
     K = -1j * A
-    angles, V = sym_eigh(K)
+    angles, V = _unit_eigh(K)
     angles = 0.5 * (angles - angles.flip(-1))  # they come in pairs; where one angle is huge, its rounding is too
     half_sine = torch.sin(0.5 * angles)
     cosine = spectral_function(K, angles, V, -2 * half_sine * half_sine, "cos")  # less one
@@ -98,11 +98,20 @@ def _angles(E: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     the angles do, $T = (R + I)^{-1} E (R + I)^{-1}$ with the principal root R: they are almost in proportion.
     """
     eye = torch.eye(E.shape[-1], dtype=E.dtype, device=E.device)
+    for _ in range(2):
+        # Newton steps for the polar factor of I + E: next to pi, what is not orthonormal would pass for a reflection
+        E = torch.sub(E, (E + eye) @ (E + E.mT + E.mT @ E), alpha=0.5)
     inverse = torch.linalg.inv_ex(_root(E + 2 * eye) + eye).inverse
-    tangents, V = sym_eigh(-1j * skew_part(inverse @ E @ inverse))
+    tangents, V = _unit_eigh(-1j * skew_part(inverse @ E @ inverse))
     # eigenvectors of T are good also where rounding has spoilt R; the Rayleigh quotients have the accurate angles
     quotients = (V.conj() * (E.to(V.dtype) @ V)).sum(-2)
     return torch.copysign(torch.atan2(quotients.imag.abs(), 1 + quotients.real), tangents), V
+
+
+def _unit_eigh(K: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return eigenvalues and eigenvectors; those of LAPACK are off unit length by several roundings."""
+    values, V = sym_eigh(K)
+    return values, V / torch.linalg.vector_norm(V, dim=-2, keepdim=True)
 
 
 def _root(Z: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ scheme without a division: if $q(x) = c + x\,p(x)$, then $q[a, b] = p(a) + p[a, 
 $q[a, b, c] = p[a, b] + p[a, b, c]\,c$.
 
 References:
-    [Higham:2008], section B.16; [DLMF], sections 10.49 and 10.51.
+    [Higham:2008], section B.16; [OlverLozierBoisvertClark:2010], sections 10.49 and 10.51.
 """
 
 import math

@@ -17,6 +17,7 @@ from manopt_torch.manifolds.grassmann import Grassmann as Grassmann
 from manopt_torch.manifolds.hermitian_positive_definite import HermitianPositiveDefinite as HermitianPositiveDefinite
 from manopt_torch.manifolds.hyperboloid import Hyperboloid as Hyperboloid
 from manopt_torch.manifolds.multinomial import Multinomial as Multinomial
+from manopt_torch.manifolds.oblique import Oblique as Oblique
 from manopt_torch.manifolds.poincare_ball import PoincareBall as PoincareBall
 from manopt_torch.manifolds.positive import Positive as Positive
 from manopt_torch.manifolds.power import Power as Power
@@ -29,6 +30,8 @@ from manopt_torch.manifolds.skew_symmetric import SkewSymmetric as SkewSymmetric
 from manopt_torch.manifolds.special_euclidean import SpecialEuclidean as SpecialEuclidean
 from manopt_torch.manifolds.spectrahedron import Spectrahedron as Spectrahedron
 from manopt_torch.manifolds.sphere import Sphere as Sphere
+from manopt_torch.manifolds.stiefel import Stiefel as Stiefel
 from manopt_torch.manifolds.symmetric import Symmetric as Symmetric
 from manopt_torch.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite as SymmetricPositiveDefinite
+from manopt_torch.manifolds.torus import Torus as Torus
 from manopt_torch.manifolds.unitary_group import UnitaryGroup as UnitaryGroup

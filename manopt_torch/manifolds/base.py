@@ -175,7 +175,7 @@ class Manifold(ABC):
         """Draw tangent vectors of unit length at `x`, uniformly over directions."""
         ref = first_leaf(x)
         shape = (*self.batch_shape(x), self.dim)
-        c = torch.randn(shape, generator=generator, dtype=ref.dtype.to_real(), device=ref.device)
+        c = torch.randn(shape, generator=generator, dtype=ref.real.dtype, device=ref.device)
         return self.from_coordinates(x, c / torch.linalg.vector_norm(c, dim=-1, keepdim=True))
 
     def zero_tangent(self, x: Any) -> Any:

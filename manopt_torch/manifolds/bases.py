@@ -69,4 +69,4 @@ def gram_matrix(
 
 def _units(M: "Manifold", x: Any, n: int) -> torch.Tensor:
     ref = first_leaf(x)
-    return torch.eye(n, dtype=ref.dtype.to_real(), device=ref.device).expand(*M.batch_shape(x), n, n)
+    return torch.eye(n, dtype=ref.real.dtype, device=ref.device).expand(*M.batch_shape(x), n, n)

@@ -42,7 +42,7 @@ class ComplexCircle(Manifold):
         OptionsError: if a size is no positive integer.
 
     References:
-        [Boumal:2023], chapter 7.
+        [Boumal:2016].
 
     Examples:
         >>> M = ComplexCircle(2)

@@ -6,6 +6,13 @@ from manopt_torch.errors import OptionsError
 
 FIELDS = ("real", "complex")
 
+# a table, since `torch.compile` does not know dtype.to_real
+_PAIRS = {
+    kind: (real, real.to_complex())
+    for real in (torch.float16, torch.float32, torch.float64)
+    for kind in (real, real.to_complex())
+}
+
 
 def checked_field(field: str) -> str:
     """Return `field` if it is "real" or "complex".
@@ -27,8 +34,8 @@ def field_dtype(field: str, dtype: torch.dtype | None) -> torch.dtype:
         >>> field_dtype("complex", torch.float64)
         torch.complex128
     """
-    dtype = torch.get_default_dtype() if dtype is None else dtype
-    return dtype.to_complex() if field == "complex" else dtype.to_real()
+    pair = _PAIRS[torch.get_default_dtype() if dtype is None else dtype]
+    return pair[field == "complex"]
 
 
 def real_inner(

@@ -167,8 +167,9 @@ class FixedRank(Manifold):
         """Return the matrix of rank k nearest to the straight step."""
         (U, S, V), (dU, dS, dV) = _step(x, u, t)
         Up, Vp = dU @ S, dV @ S.mT
-        frames = (torch.linalg.qr(torch.cat(pair, -1).detach()).Q for pair in ((U, Up), (V, Vp)))
-        return FixedRankPoint(*truncate(*_products(U, S + dS, V, Up, Vp), *frames, U, V))
+        left, right = (torch.linalg.qr(torch.cat(pair, -1).detach()).Q for pair in ((U, Up), (V, Vp)))
+        times, transposed = _products(U, S + dS, V, Up, Vp)
+        return FixedRankPoint(*truncate(times, transposed, left, right, U, V))
 
     retract_default = retract_projection
 

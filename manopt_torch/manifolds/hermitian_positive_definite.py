@@ -120,7 +120,7 @@ class HermitianPositiveDefinite(Manifold):
         """Draw eigenvalues in [0.1, 10], uniformly in the logarithm, and their eigenvectors uniformly."""
         n, kind = self.point_shape[0], field_dtype("complex", dtype)
         gaussian = torch.randn((*batch, n, n), generator=generator, dtype=kind, device=device)
-        uniform = torch.rand((*batch, n), generator=generator, dtype=kind.to_real(), device=device)
+        uniform = torch.rand((*batch, n), generator=generator, dtype=gaussian.real.dtype, device=device)
         frame, _ = torch.linalg.qr(gaussian)
         return symmetric_part((frame * 10 ** (2 * uniform[..., None, :] - 1)) @ frame.mH)
 

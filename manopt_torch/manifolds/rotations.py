@@ -51,7 +51,7 @@ class Rotations(Manifold):
         OptionsError: if `n` is no integer of at least 2.
 
     References:
-        [Boumal:2023], section 7.4; [EdelmanAriasSmith:1998]; [HueperTrumpf:2004] for the inverse retractions.
+        [Boumal:2023], section 7.4; [EdelmanAriasSmith:1998]; [KanekoFioriTanaka:2013] for the inverse retractions.
 
     Examples:
         >>> M = Rotations(2)

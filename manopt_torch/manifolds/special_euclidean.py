@@ -53,7 +53,7 @@ class SpecialEuclidean(Manifold):
         OptionsError: if `n` is no integer of at least 2.
 
     References:
-        [ParkBobrowPloen:1995]; [Sola:2018] and [Barfoot:2024], chapter 8, for the group.
+        [Park:1995] for the metric; [Sola:2018] and [Barfoot:2017], chapter 7, for the group.
 
     Examples:
         >>> M = SpecialEuclidean(2)
@@ -165,7 +165,7 @@ class SpecialEuclidean(Manifold):
 
     # ---- the group ----------------------------------------------------------------------------------------------
     def group_exp(self, xi: torch.Tensor) -> torch.Tensor:
-        """Return the screw motion with a twist after unit time; multiplied from the right, it moves in the body frame."""
+        """Return the screw motion with a twist after unit time; as a right factor it moves in the body frame."""
         return rigid_exp(self._checked(xi, "group_exp"))
 
     def group_log(self, x: torch.Tensor) -> torch.Tensor:

@@ -103,13 +103,12 @@ class Sphere(Manifold):
         cosine = (x * y).sum(-1, True)
         opposite_side = cosine < 0
         # y + x and y - x have the same projection as y; the shorter one is free of cancellation near its end
-        v = self.project_tangent(x, torch.where(opposite_side, y + x, y - x))
+        v = self.project_tangent(x, torch.addcmul(y, -_sign(cosine), x))
         squared_sine = (v * v).sum(-1, True)
         antipodal = (squared_sine == 0) & opposite_side
-        direction = torch.where(antipodal, math.pi * self._first_direction(x), v)
-        # at the antipode the direction has its length already; the angle of a zero sine and cosine one is zero
+        # at the antipode v is zero, and the first direction stands in
         factor = angle_over_sine(squared_sine, torch.where(antipodal, 1.0, cosine))
-        return factor * direction
+        return torch.addcmul(self._first_direction(x, math.pi * antipodal.to(x.dtype)), factor, v)
 
     def log_defined(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         # nearer to the antipode than this, the direction of `log` is rounding error
@@ -146,8 +145,12 @@ class Sphere(Manifold):
     def off_manifold(self, x: torch.Tensor) -> torch.Tensor:
         return (torch.linalg.vector_norm(x, dim=-1) - 1).abs()
 
-    def _first_direction(self, x: torch.Tensor) -> torch.Tensor:
-        return self.from_coordinates(x, torch.eye(1, self.dim, dtype=x.dtype, device=x.device)[0])
+    def _first_direction(self, x: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+        """Return `length`, shape `(*batch, 1)`, times the first vector of `basis(x)`, in few operations."""
+        head = x[..., :1]
+        part = length * x[..., 1:2] / (1 + head.abs())
+        start = torch.cat([-_sign(head) * part, length], dim=-1)
+        return torch.addcmul(torch.nn.functional.pad(start, (0, self.dim - 1)), part, x, value=-1)
 
 
 def _sign(

@@ -36,8 +36,8 @@ class Stiefel(Manifold):
     - "canonical": $\operatorname{Re}\operatorname{tr}(U^* (I - \frac12 X X^*) V)$, so that $A$ counts half;
       $\operatorname{grad} f = G - X G^* X$ and $\operatorname{Hess} f[U] = Z - X Z^* X$ with
       $Z = \nabla^2 f[U] - U \operatorname{sym}(G^* X) - \operatorname{sym}((I - X X^*) G X^*)\, U$;
-    - $\exp_X(U) = e^\Omega X e^{-(\kappa - 1) A}$, $\Omega = X (\kappa A X^* - B^*) + B X^*$, where $\kappa$ is 2 for the
-      Euclidean metric and 1 for the canonical one, by exponentials of $2p \times 2p$ matrices;
+    - $\exp_X(U) = e^\Omega X e^{-(\kappa - 1) A}$ with $\Omega = X (\kappa A X^* - B^*) + B X^*$, where $\kappa$ is 2
+      for the Euclidean metric and 1 for the canonical one, by exponentials of $2p \times 2p$ matrices;
     - retractions "qr", of first order and the default; "polar", the frame nearest to $X + U$, of second order for the
       Euclidean metric; "cayley", $(I - \frac12 W)^{-1} (I + \frac12 W) X$ with the $\Omega$ of the canonical metric for
       $W$, of second order for that one; "exp". All but "cayley" have an inverse, NaN outside their image;
@@ -65,7 +65,8 @@ class Stiefel(Manifold):
         points and tangents: `(*batch, n, p)`; dimension $np - p(p+1)/2$, or $2np - p^2$ if complex.
 
     Raises:
-        OptionsError: if the sizes are no integers with $1 \le p \le n$, metric or field are unknown, or nothing can move.
+        OptionsError: if the sizes are no integers with $1 \le p \le n$, metric or field are unknown, or the dimension
+            is zero.
 
     References:
         [EdelmanAriasSmith:1998]; [AbsilMahonySepulchre:2008], examples 4.1.3 and 5.4.2, section 5.3.3; [WenYin:2013];

@@ -49,7 +49,7 @@ class UnitaryGroup(Manifold):
         OptionsError: if `n` is no positive integer.
 
     References:
-        [EdelmanAriasSmith:1998]; [AbsilMahonySepulchre:2008], example 8.1.8; [KanekoFioriTanaka:2013] for the inverse
+        [EdelmanAriasSmith:1998]; [AbsilMahonySepulchre:2008], example 4.1.2; [KanekoFioriTanaka:2013] for the inverse
         retractions.
 
     Examples:

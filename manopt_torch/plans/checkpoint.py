@@ -111,9 +111,9 @@ def _overlay(o: Any, d: dict[str, Any]) -> None:
         if path not in at:
             raise OptionsError(f"the state has a memory for {path!r}, where {type(o).__name__} has no functor now")
     for name, value in d["state"].items():
-        setattr(o, name, _like(point, value))
+        setattr(o, name, _like(getattr(o, name), point, value))
     for path, tree in d["memory"].items():
-        o.memory[at[path]] = _like(point, tree)
+        o.memory[at[path]] = _like(o.memory.get(at[path]), point, tree)
 
 
 # Containers are copied both ways (functors write into their dicts), tensors are shared (nobody writes into those).
@@ -126,12 +126,14 @@ def _plain(tree: Any) -> Any:
     return tuple(_plain(part) for part in tree) if isinstance(tree, tuple) else tree
 
 
-def _like(point: Any, tree: Any) -> Any:
-    """Give the points and tangents of a tree the named tuples of `point` again."""
+def _like(model: Any, point: Any, tree: Any) -> Any:
+    """Give the tuples of a tree the types that they have in `model`, its present value, or else in the point."""
     if isinstance(tree, dict):
-        return {key: _like(point, value) for key, value in tree.items()}
-    if isinstance(tree, tuple) and isinstance(point, tuple) and len(tree) == len(point):
-        return rebuild(point, [_like(part, value) for part, value in zip(point, tree, strict=True)])
+        known = model if isinstance(model, dict) else {}
+        return {key: _like(known.get(key), point, value) for key, value in tree.items()}
+    kind = model if isinstance(model, tuple) else point
+    if isinstance(tree, tuple) and isinstance(kind, tuple) and len(tree) == len(kind):
+        return rebuild(kind, [_like(part, part, value) for part, value in zip(kind, tree, strict=True)])
     return tree
 
 

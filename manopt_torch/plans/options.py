@@ -80,6 +80,10 @@ class Memory:
     def __setitem__(self, functor: Functor, tree: Any) -> None:
         self._held[id(functor)] = (functor, tree)
 
+    def get(self, functor: Functor) -> Any:
+        """Return what a functor remembers, None if nothing."""
+        return self._held.get(id(functor), (functor, None))[1]
+
     def __contains__(self, functor: Functor) -> bool:
         return id(functor) in self._held
 

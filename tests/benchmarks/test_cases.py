@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as command
-from benchmarks import batch_rayleigh, memory, overhead
+from benchmarks import batch_rayleigh, manifolds, memory, overhead
 from benchmarks.timing import Figure, Row, Times, installed, interleaved
 
 
@@ -41,7 +41,7 @@ def test_the_bare_loops_do_what_a_step_is():
 
 def test_batch_rayleigh():
     rows = batch_rayleigh.rows(problems=12, size=3, looped=4, rounds=1, peers=False)
-    assert len(rows) == 2 and all("12/12 converged" in row.note and "evaluations" in row.note for row in rows)
+    assert len(rows) == 3 and all("12/12 converged" in row.note and "evaluations" in row.note for row in rows)
     assert rows[0].target == (">=", 10.0) and rows[0].ratio is None and rows[0].met is None
 
 
@@ -69,6 +69,22 @@ def test_memory_in_this_process():
     memory.run("ours", 10, 2)
     memory.run("bare", 10, 2)
     assert memory.own_peak() > 10_000_000
+
+
+def test_manifolds():
+    rows = manifolds.rows(points=7, size=4, frames=3, columns=2, rounds=2, calls=1, peers=False)
+    assert [row.subject.split(":")[0] for row in rows] == ["Sphere", "Stiefel"]
+    assert [row.target for row in rows] == [("<=", 1.3), (">=", 12.0)]
+    assert all(row.figure.least > 0 and row.ratio is None and row.met is None for row in rows)
+
+
+def test_manifolds_compute_what_they_are_timed_for():
+    u = manifolds._on_the_sphere(7, 4, peer=False)["ours"]()
+    x = manifolds.Sphere(4).random_point(7, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    torch.testing.assert_close(u.norm(dim=-1), torch.ones(7, dtype=u.dtype), atol=1e-12, rtol=0)
+    torch.testing.assert_close((x * u).sum(-1), torch.zeros(7, dtype=u.dtype), atol=1e-12, rtol=0)
+    y = manifolds._on_frames(3, 4, 2, peer=False)["ours"]()
+    torch.testing.assert_close(y.mT @ y, torch.eye(2, dtype=y.dtype).expand(3, 2, 2), atol=1e-12, rtol=0)
 
 
 def test_interleaved_turns_the_order():

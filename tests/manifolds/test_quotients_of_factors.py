@@ -1,8 +1,9 @@
-"""Elliptope, PSDFixedRank and Spectrahedron against dense formulas, SciPy and known solutions."""
+"""Elliptope, PSDFixedRank and Spectrahedron against dense formulas, SciPy, pymanopt and known solutions."""
 
 import math
 
 import numpy as np
+import pymanopt.manifolds
 import pytest
 import scipy.linalg
 import torch
@@ -83,7 +84,7 @@ def test_distance_and_logarithm_do_not_see_the_turn(M) -> None:
 @pytest.mark.parametrize("M", MANIFOLDS[1:], ids=repr)
 def test_geodesics_are_shortest_up_to_the_injectivity_radius_and_no_farther(M) -> None:
     x = M.random_point(generator=generator(), dtype=F64)
-    U, s, Vh = torch.linalg.svd(x, full_matrices=False)
+    U, _, Vh = torch.linalg.svd(x, full_matrices=False)
     towards_lower_rank = M.project_tangent(x, -U[:, -1:] @ Vh[-1:])
     u = towards_lower_rank / M.norm(x, towards_lower_rank)
     radius = M.injectivity_radius(x)
@@ -132,6 +133,15 @@ def test_the_projection_solves_the_sylvester_equation() -> None:
     Y, Z = x.numpy(), z.numpy()
     W = scipy.linalg.solve_sylvester(Y.T @ Y, Y.T @ Y, Y.T @ Z - Z.T @ Y)
     np.testing.assert_allclose(M.project_tangent(x, z).numpy(), Z - Y @ W, atol=1e-12)
+
+
+def test_pymanopt_agrees_on_fixed_rank() -> None:
+    M, theirs = PSDFixedRank(6, 3), pymanopt.manifolds.PSDFixedRank(6, 3)
+    x, y, z = (M.random_point(generator=generator(seed), dtype=F64) for seed in range(3))
+    np.testing.assert_allclose(M.project_tangent(x, z), theirs.projection(x.numpy(), z.numpy()), atol=1e-13)
+    np.testing.assert_allclose(M.log(x, y), theirs.log(x.numpy(), y.numpy()), atol=1e-13)
+    assert M.dist(x, y).item() == pytest.approx(theirs.dist(x.numpy(), y.numpy()), rel=1e-13)
+    assert theirs.dim == M.dim
 
 
 def test_lower_rank_is_no_point() -> None:
@@ -193,11 +203,20 @@ def test_the_projector_is_one_also_where_the_rank_is_low(smallest: float, rank: 
     z, w = torch.randn(2, 6, 4, dtype=F64, generator=generator(1))
     p, q = M.project_tangent(x, z), M.project_tangent(x, w)
     assert torch.linalg.vector_norm(p) <= torch.linalg.vector_norm(z)
-    torch.testing.assert_close(M.project_tangent(x, p), p, rtol=0, atol=1e-7)
-    torch.testing.assert_close(M.inner(x, p, w), M.inner(x, z, q), rtol=0, atol=1e-7)
+    torch.testing.assert_close(M.project_tangent(x, p), p, rtol=0, atol=1e-13)
+    torch.testing.assert_close(M.inner(x, p, w), M.inner(x, z, q), rtol=0, atol=1e-13)
     assert (x * p).sum(-1).abs().max() < 1e-14
-    if smallest == 0:
-        torch.testing.assert_close(M.project_tangent(x, p), p, rtol=0, atol=1e-13)
+    assert (x.mT @ p - p.mT @ x).abs().max() < 1e-13
+
+
+@every_quotient
+def test_the_projection_has_all_derivatives(M) -> None:
+    # as a function of any matrix: the projector is not asked whether its point is one
+    y, z = torch.randn(2, 2, 5, 3, dtype=F64, generator=generator())
+    y[1] = torch.eye(5, dtype=F64)[:, :3]  # equal singular values
+    inputs = (y.requires_grad_(), z.requires_grad_())
+    assert torch.autograd.gradcheck(M.project_tangent, inputs, check_forward_ad=True, fast_mode=True)
+    assert torch.autograd.gradgradcheck(M.project_tangent, inputs, fast_mode=True)
 
 
 def test_exp_follows_great_circles() -> None:

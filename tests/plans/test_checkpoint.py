@@ -25,7 +25,6 @@ from manopt_torch import (
     get_reason,
     get_record,
     load_state_dict,
-    reset,
     solve,
     state_dict,
 )
@@ -153,6 +152,23 @@ class HookOptions(RecordOptions):
         return hooks._replace(step=(*hooks.step, self.action))
 
 
+class Velocity(NamedTuple):
+    spin: torch.Tensor
+    drift: torch.Tensor
+
+
+@pytest.mark.parametrize("more", [0, 2])
+def test_tangents_may_be_of_another_type_than_points(more):
+    x, (w, v) = starts((2,), "named")
+    M, base = Product(Sphere(3), Euclidean(2)), problem("named", (w, v))
+    p = GradientProblem(
+        M, base.cost, lambda x, *d: Velocity(*base.take(torch.arange(2), 1).get_gradient(x)), data=(w, v)
+    )
+    d = saved(state_dict(solve(p, GradientDescentOptions(x, stop=StopAfterIteration(3)))))
+    o = solve(p, load_state_dict(GradientDescentOptions(x, stop=StopAfterIteration(3 + more)), d))
+    assert (type(o.x), type(o.gradient)) == (Pair, Velocity)
+
+
 def test_a_budget_that_is_spent_allows_no_step_more():
     x, data = starts((3,), "tensor")
     p = problem("tensor", data)
@@ -256,41 +272,3 @@ def test_another_shape():
         load_state_dict(o, d)
     assert o.x.shape == (5, 3)
     assert o.resume is None
-
-
-# ---- reset and warm starts ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
-def test_reset_goes_back_to_the_start(batch):
-    x, data = starts(batch, "tensor")
-    p = problem("tensor", data)
-    o = solve(p, RecordOptions(GradientDescentOptions(x, stop=rules(9)), [":Iteration"]))
-    first = o.x
-    assert reset(o) is o
-    assert o.x is x
-    assert (o.cost, o.active, o.iteration, o.lane, get_reason(o)) == (None, None, 0, None, "")
-    assert torch.equal(solve(p, o).x, first)
-    assert reset(reset(o)).x is x
-
-
-def test_reset_before_a_run_keeps_the_start():
-    x, _ = starts((), "tensor")
-    assert reset(GradientDescentOptions(x)).x is x
-
-
-def test_reset_forgets_a_loaded_state():
-    x, d = taken(stop=StopAfterIteration(3))
-    o = reset(load_state_dict(GradientDescentOptions(x, stop=StopAfterIteration(5)), d))
-    assert o.resume is None
-    assert torch.equal(o.x, x)
-
-
-def test_solving_again_goes_on_from_where_it_got_with_counters_emptied():
-    p = GradientProblem(Euclidean(1), lambda x: 0.5 * (x * x).sum(-1))
-    o = GradientDescentOptions(torch.tensor([8.0]), stepsize=ConstantStepsize(0.5), stop=StopAfterIteration(2))
-    solve(p, o, record=[":Iteration"])
-    assert (o.x.item(), o.x0.item(), o.iterations) == (2.0, 8.0, 2)
-    solve(p, o, record=[":Iteration"])
-    assert (o.x.item(), o.x0.item(), o.iterations) == (0.5, 2.0, 2)
-    assert get_record(o) == [(1,), (2,)]

@@ -39,6 +39,11 @@ def test_seeds():
     assert RandomEvalOrder(3) == RandomEvalOrder(3) != RandomEvalOrder(4)
 
 
+def test_one_seed_does_not_repeat_the_sequence_of_another():
+    first, second = ([RandomEvalOrder(seed)(9, i) for i in range(50)] for seed in (0, 1))
+    assert not set(first) & set(second)
+
+
 def test_every_permutation_turns_up():
     assert len({RandomEvalOrder()(3, i) for i in range(100)}) == 6
 

@@ -148,7 +148,10 @@ def test_power_manifolds():
 @pytest.mark.parametrize("count", [1, 4])
 def test_points_all_in_one_place(function, stop, count):
     x = torch.tensor([0.6, 0.0, 0.8], dtype=D).expand(2, count, 3)
-    assert torch.equal(function(Sphere(3), x, stop=stop), x[:, 0])
+    o = function(Sphere(3), x, stop=stop, return_options=True)
+    assert torch.equal(o.x, x[:, 0])
+    assert o.iterations.tolist() == ([0, 0] if stop is None else [2, 2])
+    assert not o.broken.any() and o.evaluations["cost"] <= 3
 
 
 @pytest.mark.parametrize("function", [mean, median])

@@ -29,8 +29,8 @@ class LogEuclidean(SpdMetric):
         return spectral_derivative(x, u, *_spectrum(x), "log")
 
     def unflatten(self, x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-        a, *spectrum = _logarithm(x)
-        return symmetric_part(spectral_derivative(a, c, *spectrum, "exp"))
+        a, values, vectors = _logarithm(x)
+        return symmetric_part(spectral_derivative(a, c, values, vectors, "exp"))
 
     def inner(self, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         spectrum = _spectrum(x)
@@ -42,9 +42,9 @@ class LogEuclidean(SpdMetric):
         return spectral_difference(x, y, _spectrum(x), _spectrum(y), "log").square().sum((-2, -1))
 
     def egrad2rgrad(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-        a, *spectrum = _logarithm(x)
-        once = spectral_derivative(a, symmetric_part(g), *spectrum, "exp")
-        return symmetric_part(spectral_derivative(a, once, *spectrum, "exp"))
+        a, values, vectors = _logarithm(x)
+        once = spectral_derivative(a, symmetric_part(g), values, vectors, "exp")
+        return symmetric_part(spectral_derivative(a, once, values, vectors, "exp"))
 
     def ehess2rhess(self, x: torch.Tensor, g: torch.Tensor, h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         a, values, vectors = _logarithm(x)
