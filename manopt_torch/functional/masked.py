@@ -16,7 +16,7 @@ import torch
 
 from manopt_torch._host import host_read as host_read
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.points import axpy, first_leaf, leaves, map_leaves, scale
+from manopt_torch.manifolds.points import axpy, expand_right, first_leaf, leaves, map_leaves, scale
 
 # On the meta device nothing can be read: loops are told "active" twice, then "done", so that all code paths run.
 _META_CYCLE = 3
@@ -148,11 +148,13 @@ class Batch:
 
     def scalar(self, value: Any) -> Any:
         """Return a scalar in the lane's precision; Python numbers pass through."""
-        return value.to(self._dtype) if isinstance(value, torch.Tensor) else value
+        if not isinstance(value, torch.Tensor) or value.dtype is self._dtype:
+            return value
+        return value.to(self._dtype)
 
     def trial_cost(self, value: torch.Tensor) -> torch.Tensor:
         """Return the costs of trials in the lane's precision: infinity, which no test accepts, if not finite."""
-        return torch.nan_to_num(value.to(self._dtype), nan=math.inf, posinf=math.inf, neginf=math.inf)
+        return torch.nan_to_num(self.scalar(value), nan=math.inf, posinf=math.inf, neginf=math.inf)
 
     def full(self, value: Any) -> torch.Tensor:
         """Return a scalar (bool, int or float by the kind of `value`) that is `value` for every problem."""
@@ -179,7 +181,7 @@ class Batch:
     def pick(self, mask: torch.Tensor, a: Any, b: Any) -> Any:
         """Choose points or tangents per problem."""
         batch = len(self.shape)
-        return map_leaves(lambda p, q: torch.where(mask[(...,) + (None,) * (p.dim() - batch)], p, q), a, b)
+        return map_leaves(lambda p, q: torch.where(expand_right(mask, p.dim() - batch), p, q), a, b)
 
     @staticmethod
     def isfinite(value: torch.Tensor) -> torch.Tensor:
@@ -226,7 +228,8 @@ class Batch:
         size: Any = None
         for leaf in leaves(u):
             axes = tuple(range(len(self.shape), leaf.dim()))
-            part = torch.linalg.vector_norm(leaf, ord=math.inf, dim=axes) if axes else leaf.abs()
+            # the maximum norm is the same number, but its kernel takes five times as long over rows
+            part = leaf.abs().amax(axes) if axes else leaf.abs()
             size = part if size is None else torch.maximum(size, part)
         return self.scalar(size)
 

@@ -198,7 +198,7 @@ def _basis(target: torch.Tensor) -> torch.Tensor:
     """Return a basis of the tangent space at [I; 0], shape `(dim, q, p)`: the skew ones first, then those below."""
     q, p = target.shape[-2:]
     is_complex = target.is_complex()
-    kind = target.dtype.to_real()
+    kind = target.real.dtype
     skews = skew_from_vector(torch.eye(skew_dim(p, is_complex), dtype=kind, device=target.device), p, is_complex)
     below = torch.eye((q - p) * p, dtype=target.dtype, device=target.device).reshape((q - p) * p, q - p, p)
     below = torch.cat([below, 1j * below]) if is_complex else below
@@ -213,7 +213,7 @@ def _generators(basis: torch.Tensor, kappa: int) -> torch.Tensor:
     half = torch.nn.functional.pad(half, (0, q - p))
     omega = half - half.mH
     turn = torch.nn.functional.pad(-basis[:, :p], (0, q - p, 0, q - p))
-    return torch.stack([omega, turn][:kappa], 1).to(basis.dtype.to_complex())
+    return torch.stack([omega, turn][:kappa], 1) + 0j
 
 
 def _entries(Z: torch.Tensor) -> torch.Tensor:

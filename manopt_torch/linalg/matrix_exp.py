@@ -34,7 +34,8 @@ def matrix_expm1(
             `1.5 * 2**doublings`, which is about 1500 by default.
 
     Examples:
-        >>> matrix_expm1(torch.tensor([[0.0, -1e-10], [1e-10, 0.0]]))[1, 0].item() / 1e-10
+        >>> tiny = torch.tensor([[0.0, -1.0], [1.0, 0.0]]) * 2**-40
+        >>> matrix_expm1(tiny)[1, 0].item() * 2**40
         1.0
     """
     degree, radius = _TAYLOR[torch.finfo(M.dtype).bits // 8]

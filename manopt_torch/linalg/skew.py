@@ -78,9 +78,9 @@ def skew_expm1(
     """Return the first columns of the exponential less the identity, as a complex matrix.
 
     Examples:
-        >>> eigen = SkewEigen(*torch.linalg.eigh(-1j * torch.tensor([[0.0, -1e-6], [1e-6, 0.0]])))
-        >>> skew_expm1(eigen, 1).real.T
-        tensor([[-5.0000e-13,  1.0000e-06]])
+        >>> quarter_turn = torch.tensor([[0.0, -math.pi / 2], [math.pi / 2, 0.0]])
+        >>> skew_expm1(SkewEigen(*torch.linalg.eigh(-1j * quarter_turn)), 1).real.T.round(decimals=4)
+        tensor([[-1.,  1.]])
     """
     angles, V = eigen
     half = 0.5 * angles

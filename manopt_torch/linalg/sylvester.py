@@ -89,9 +89,9 @@ def triangular_lyapunov(
     Column $j$ of $R$ solves a system with the leading $j \times j$ block of `M` and the columns before it on the right.
 
     Examples:
-        >>> R = triangular_lyapunov(torch.tensor([[0.6, -0.8], [0.8, 0.6]]))
-        >>> R[0, 0].item(), R[1, 0].item(), R[1, 1].item()
-        (1.6666666269302368, 0.0, 0.6000000238418579)
+        >>> triangular_lyapunov(torch.tensor([[1.0, 0.0], [1.0, 0.5]]))
+        tensor([[ 1., -1.],
+                [ 0.,  4.]])
     """
     n = M.shape[-1]
     columns: list[torch.Tensor] = []

@@ -190,9 +190,7 @@ class Manifold(ABC):
     def off_tangent(self, x: Any, u: Any) -> torch.Tensor:
         """Return how far `u` is off the tangent space at `x`, shape `(*batch,)`."""
         difference = map_leaves(torch.sub, u, self.project_tangent(x, u))
-        squares = map_shaped(
-            lambda ndim, d: real_inner(d, d, tuple(range(-ndim, 0))), self.point_shape, difference
-        )
+        squares = map_shaped(lambda ndim, d: real_inner(d, d, tuple(range(-ndim, 0))), self.point_shape, difference)
         return safe_sqrt(reduce(torch.add, leaves(squares)))
 
     def tolerance(self, dtype: torch.dtype) -> float:

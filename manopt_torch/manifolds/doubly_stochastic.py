@@ -18,10 +18,10 @@ _ROUNDS_OF_A_STEP, _ROUNDS_OF_A_PROJECTION = 8, 40  # of Newton: an arbitrary ar
 
 
 class DoublyStochastic(Manifold):
-    r"""Positive n x n matrices whose rows and columns sum to one, with the Fisher metric $\sum_{ij} u_{ij} v_{ij} / x_{ij}$.
+    r"""Positive n x n matrices whose rows and columns sum to one.
 
-    Use it for relaxed permutations and matchings. The normal space at $x$ is $\{(\alpha 1^\top + 1 \beta^\top) x\}$ with
-    entrywise products; $\alpha$ and $\beta$ of the projection $P_x z = z - (\alpha 1^\top + 1\beta^\top) x$ solve
+    The metric is Fisher's, $\sum_{ij} u_{ij} v_{ij} / x_{ij}$. Use it for relaxed permutations and matchings. The
+    normal space at $x$ is $\{(\alpha 1^\top + 1 \beta^\top) x\}$ with entrywise products; $\alpha$ and $\beta$ of the projection $P_x z = z - (\alpha 1^\top + 1\beta^\top) x$ solve
     $\alpha + x\beta = z 1$, $x^\top \alpha + \beta = z^\top 1$.
 
     - $\operatorname{grad} f = P_x(x \nabla f)$;
@@ -65,7 +65,7 @@ class DoublyStochastic(Manifold):
         return (u * v / x).sum((-2, -1))
 
     def project_point(self, z: torch.Tensor) -> torch.Tensor:
-        """Scale rows and columns of a positive matrix until they sum to one; entries that are not are taken as small."""
+        """Scale rows and columns until they sum to one; entries that are not positive are taken as small."""
         floor = torch.finfo(z.dtype).eps ** 0.5
         return self._scaled(torch.log(torch.where(z > 0, z, floor)), _ROUNDS_OF_A_PROJECTION)
 

@@ -66,8 +66,8 @@ class EmbeddedManifold(Manifold):
         got = tuple(constraint(torch.ones(2, *shape)).shape)
         if len(got) != 2 or got[0] != 2 or not 0 < got[1] < size:
             raise ShapeError(
-                f"EmbeddedManifold: constraint must map (2, {', '.join(map(str, shape))}) to (2, m) with 0 < m < {size}, "
-                f"got {got}: keep the batch axes and stack the equations on the last axis"
+                f"EmbeddedManifold: constraint must map (2, {', '.join(map(str, shape))}) to (2, m) with "
+                f"0 < m < {size}, got {got}: keep the batch axes and stack the equations on the last axis"
             )
         self.codimension = got[1]
         self.dim = size - self.codimension
@@ -127,7 +127,7 @@ class EmbeddedManifold(Manifold):
 
     def _linearize(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return F(x), shape (*batch, m), and its Jacobian, shape (*batch, m, entries)."""
-        value, pull = torch.func.vjp(self.constraint, x)
+        value, pull = torch.func.vjp(self.constraint, x)  # pyright: ignore[reportAssignmentType]
         unit = torch.eye(self.codimension, dtype=x.dtype, device=x.device)
         unit = unit.reshape(self.codimension, *(1,) * (value.dim() - 1), self.codimension)
         rows = torch.func.vmap(lambda c: pull(c)[0])(unit.expand(self.codimension, *value.shape))
@@ -138,7 +138,7 @@ class EmbeddedManifold(Manifold):
         x, u = torch.broadcast_tensors(x, u)
 
         def combined_gradient(y: torch.Tensor) -> torch.Tensor:
-            value, pull = torch.func.vjp(self.constraint, y)
+            value, pull = torch.func.vjp(self.constraint, y)  # pyright: ignore[reportAssignmentType]
             return pull(multipliers.expand(value.shape))[0]
 
         # a Hessian is symmetric, so pulling back is applying it

@@ -1,8 +1,8 @@
 r"""Probability vectors with the Fisher-Rao metric, along one axis of an array.
 
 The square root maps them to the positive part of a sphere, $s = \sqrt{x}$, and the metric
-$\langle u, v\rangle_x = \sum_i u_i v_i / x_i$ to four times the sphere's: with $w = u / (2 s)$, geodesics, distances and
-transport are those of the sphere.
+$\langle u, v\rangle_x = \sum_i u_i v_i / x_i$ to four times the sphere's: with $w = u / (2 s)$, geodesics, distances
+and transport are those of the sphere.
 """
 
 from collections.abc import Mapping

@@ -16,8 +16,8 @@ from manopt_torch.manifolds.validation import positive_sizes
 class Hyperboloid(Manifold):
     r"""Hyperbolic space of curvature $K < 0$: the sheet $\langle x, x\rangle_M = 1/K$, $x_0 > 0$.
 
-    $\langle u, v\rangle_M = -u_0 v_0 + \sum_{i \ge 1} u_i v_i$ is the Minkowski form, positive on tangent vectors. Use it
-    for trees and hierarchies; `PoincareBall` is the same space in other coordinates, and
+    $\langle u, v\rangle_M = -u_0 v_0 + \sum_{i \ge 1} u_i v_i$ is the Minkowski form, positive on tangent vectors. Use
+    it for trees and hierarchies; `PoincareBall` is the same space in other coordinates, and
     `ball_from_hyperboloid` and `hyperboloid_from_ball` lead from one to the other. With $R = 1/\sqrt{-K}$:
 
     - $d(x, y) = 2R \operatorname{arsinh}(\lVert x - y\rVert_M / 2R)$, from the spatial parts alone and free of

@@ -97,7 +97,10 @@ class Sphere(Manifold):
     def exp(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
         v = scale(u, t, 1)
         cosine, sinc = cos_and_sinc_sqrt((v * v).sum(-1, True))
-        return torch.addcmul(cosine * x, sinc, v)
+        y = torch.addcmul(cosine * x, sinc, v)
+        # a point off by rounding has tangents off by as much: unchecked, the error would grow from step to step;
+        # for derivatives the length is the constant one
+        return y / torch.linalg.vector_norm(y.detach(), dim=-1, keepdim=True)
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         cosine = (x * y).sum(-1, True)

@@ -49,6 +49,7 @@ class Stiefel(Manifold):
     radius, which is then the only shortest one. Other results may be a longer geodesic, or where it did not converge
     the best vector found; the two components of square real frames are such a case. The work grows like $p^6$: it is
     meant for $p$ up to about 20. `log` and what follows from it (`dist`, `parallel_transport`) have two derivatives.
+    `exp` is NaN for steps longer than a few hundred, dozens of times around.
 
     The injectivity radius is $\pi$ ($\pi\sqrt2$ if $p = n$) for the Euclidean metric and $\pi$ for the canonical one if
     $p$ is 1, $n - 1$ or $n$. Otherwise that is not known for certain, and $\pi\sqrt{4/5}$, a lower bound, stands for it

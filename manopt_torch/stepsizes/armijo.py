@@ -161,11 +161,10 @@ class ArmijoLinesearch(Linesearch):
 
 
 def _capped(lane: Any, step: Any, radius: Any, squared_length: Any) -> Any:
-    """Shorten the first trial to the radius; squares are compared to save a root in the usual case."""
-    too_long = step * step * squared_length > radius * radius
-    if lane.lone and not too_long:
+    """Shorten the first trial to the radius; a lone run compares squares, to save the root in the usual case."""
+    if lane.lone and not step * step * squared_length > radius * radius:
         return step
-    return lane.where(too_long, lane.div(radius, lane.sqrt(squared_length)), step)
+    return lane.min(lane.div(radius, lane.sqrt(squared_length)), step)
 
 
 def _smallest(lane: Any, x: Any, direction: Any) -> Any:

@@ -12,7 +12,7 @@ import torch
 
 from manopt_torch.manifolds import Manifold
 from manopt_torch.manifolds.bases import gram_matrix
-from manopt_torch.manifolds.points import first_leaf, leaves, map_leaves, map_shaped, scale, to_vector
+from manopt_torch.manifolds.points import leaves, map_leaves, map_shaped, scale, to_vector
 from manopt_torch.testing.manifold_sample import Sample, derivatives
 
 

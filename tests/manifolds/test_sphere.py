@@ -133,3 +133,11 @@ def test_drift_of_many_steps_stays_at_rounding() -> None:
 def test_sizes_are_checked(n: int) -> None:
     with pytest.raises(OptionsError, match=r"Sphere\(.*\): sizes are integers of at least 2"):
         Sphere(n)
+
+
+def test_geodesic_steps_do_not_drift_off_the_sphere() -> None:
+    a = torch.tensor([100.0, 101.0, 150.0], dtype=torch.float64)
+    x = M.project_point(torch.ones(3, dtype=torch.float64))
+    for _ in range(500):
+        x = M.exp(x, M.egrad2rgrad(x, 2 * a * x), -0.015)
+    assert M.off_manifold(x) < 1e-15
