@@ -23,7 +23,16 @@ _ENTRY = re.compile(r"^@(\w+)\{([^,\s]+),\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 _FIELD = re.compile(r"^\s*(\w+)\s*=\s*\{(.*?)\},?$", re.MULTILINE | re.DOTALL)
 _CITATION = re.compile(r"\[([A-Z][A-Za-z]+:\d{4}[a-z]?)\]")
 _CODE = re.compile(r"(<(pre|code|script|style)\b.*?</\2>|<[^>]*>)", re.DOTALL)
-_ACCENTS = {r"{\'a}": "á", r"{\'e}": "é", r"{\"o}": "ö", r"{\"u}": "ü", r"{\v{c}}": "č"}
+_ACCENTS = {
+    r"{\AA}": "Å",
+    r"{\o}": "ø",
+    r"{\`a}": "à",
+    r"{\'a}": "á",
+    r"{\'e}": "é",
+    r"{\"o}": "ö",
+    r"{\"u}": "ü",
+    r"{\v{c}}": "č",
+}
 
 _log = logging.getLogger("mkdocs.hooks.literature")
 _literature_url = ["literature/"]
@@ -58,13 +67,13 @@ def anchor(key: str) -> str:
 
 def render(key: str, entry: dict[str, str]) -> str:
     """Return one entry as a Markdown paragraph that links can point to."""
-    parts = [authors(entry["author"]), f"*{entry['title']}*"]
+    parts = [authors(entry.get("author") or entry["editor"]), f"*{entry['title']}*"]
     if "journal" in entry:
         issue = f"({entry['number']})" if "number" in entry else ""
         parts.append(f"{entry['journal']} {entry['volume']}{issue}, {entry['pages']}")
     if "edition" in entry:
         parts.append(f"{entry['edition']} edition")
-    parts += [entry[name] for name in ("publisher",) if name in entry]
+    parts += [entry[name] for name in ("booktitle", "school", "note", "publisher") if name in entry]
     parts.append(entry["year"])
     if "doi" in entry:
         parts.append(f"[doi:{entry['doi']}](https://doi.org/{entry['doi']})")
