@@ -95,11 +95,13 @@ class _Polar(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, W: torch.Tensor) -> tuple:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return _polar_derivative(*ctx.saved_tensors, W), None, None
+        Z, Q = ctx.saved_tensors
+        return _polar_derivative(Z, Q, W), None, None
 
     @staticmethod
     def jvp(ctx: Any, dZ: torch.Tensor, *rest: Any) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return _polar_derivative(*ctx.saved_tensors, dZ)
+        Z, Q = ctx.saved_tensors
+        return _polar_derivative(Z, Q, dZ)
 
 
 def _polar_derivative(Z: torch.Tensor, Q: torch.Tensor, W: torch.Tensor) -> torch.Tensor:

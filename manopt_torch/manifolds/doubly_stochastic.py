@@ -21,7 +21,8 @@ class DoublyStochastic(Manifold):
     r"""Positive n x n matrices whose rows and columns sum to one.
 
     The metric is Fisher's, $\sum_{ij} u_{ij} v_{ij} / x_{ij}$. Use it for relaxed permutations and matchings. The
-    normal space at $x$ is $\{(\alpha 1^\top + 1 \beta^\top) x\}$ with entrywise products; $\alpha$ and $\beta$ of the projection $P_x z = z - (\alpha 1^\top + 1\beta^\top) x$ solve
+    normal space at $x$ is $\{(\alpha 1^\top + 1 \beta^\top) x\}$ with entrywise products; $\alpha$ and $\beta$ of the
+    projection $P_x z = z - (\alpha 1^\top + 1\beta^\top) x$ solve
     $\alpha + x\beta = z 1$, $x^\top \alpha + \beta = z^\top 1$.
 
     - $\operatorname{grad} f = P_x(x \nabla f)$;
