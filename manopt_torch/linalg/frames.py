@@ -73,8 +73,10 @@ def _bessel(order: int) -> float:
     return math.fsum(math.cos(turn * (order * j % _NODES) - _TURN * math.sin(turn * j)) for j in range(_NODES)) / _NODES
 
 
-# coefficients of the Chebyshev series, by the bytes of a real number: the first one left out is below rounding
-_SERIES = {size: [_bessel(0)] + [2 * _bessel(k) for k in range(1, terms)] for size, terms in ((4, 28), (8, 39))}
+# Coefficients of the Chebyshev series, and how many of them by the bytes of a real number: the first one left out is
+# below rounding.
+_SERIES = [_bessel(0)] + [2 * _bessel(k) for k in range(1, 39)]
+_TERMS = {4: 28, 8: 39}
 
 
 def frame_transport(
@@ -119,10 +121,9 @@ def frame_transport(
 
 def _rotate(L: Callable[[torch.Tensor], torch.Tensor], z: torch.Tensor) -> torch.Tensor:
     """Return exp(L) z for a skew linear map of norm at most `_TURN`, by its Chebyshev series."""
-    coefficients = _SERIES[torch.finfo(z.dtype).bits // 8]
     before, now = z, L(z) / _TURN
-    total = torch.add(coefficients[0] * z, now, alpha=coefficients[1])
-    for coefficient in coefficients[2:]:
+    total = torch.add(_SERIES[0] * z, now, alpha=_SERIES[1])
+    for coefficient in _SERIES[2 : _TERMS[torch.finfo(z.dtype).bits // 8]]:
         before, now = now, torch.add(before, L(now), alpha=2 / _TURN)
         total = torch.add(total, now, alpha=coefficient)
     return total
