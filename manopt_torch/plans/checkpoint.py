@@ -49,7 +49,8 @@ def state_dict(o: Any) -> dict[str, Any]:
     held = {name: _plain(getattr(bare, name)) for name in _saved_fields(bare)}
     functors = [(path, f) for path, f in functors_of(bare) if f in bare.memory and f.memory_is_saved]
     memory = {path: _plain(bare.memory[f]) for path, f in functors}
-    return {"options": type(bare).__name__, "state": held, "memory": memory}
+    kinds = {path: type(f).__name__ for path, f in functors}
+    return {"options": type(bare).__name__, "state": held, "memory": memory, "functors": kinds}
 
 
 def load_state_dict(o: Any, d: dict[str, Any]) -> Any:
@@ -110,6 +111,9 @@ def _overlay(o: Any, d: dict[str, Any]) -> None:
     for path in d["memory"]:
         if path not in at:
             raise OptionsError(f"the state has a memory for {path!r}, where {type(o).__name__} has no functor now")
+        saved, here = d["functors"][path], type(at[path]).__name__
+        if saved != here:
+            raise OptionsError(f"the state has the memory of a {saved} for {path!r}, the options have a {here} there")
     for name, value in d["state"].items():
         setattr(o, name, _like(getattr(o, name), point, value))
     for path, tree in d["memory"].items():

@@ -8,6 +8,7 @@ import torch
 
 from manopt_torch import (
     Action,
+    ArmijoLinesearch,
     ConstantStepsize,
     Euclidean,
     GradientDescentOptions,
@@ -224,7 +225,7 @@ def test_a_state_holds_only_what_can_be_saved_safely():
     x, data = starts((2,), "named")
     o = solve(problem("named", data), GradientDescentOptions(x, stop=rules(3)))
     d = state_dict(o)
-    assert set(d) == {"options", "state", "memory"}
+    assert set(d) == {"options", "state", "memory", "functors"}
     assert d["options"] == "GradientDescentOptions"
     assert "stepsize" in d["memory"] and not any("clock" in str(v) for v in d["memory"])
     assert not {"lane", "manifold", "hooks", "trial", "memory"} & set(d["state"])
@@ -272,3 +273,14 @@ def test_another_shape():
         load_state_dict(o, d)
     assert o.x.shape == (5, 3)
     assert o.resume is None
+
+
+def test_the_memory_of_another_kind_of_stepsize_is_refused():
+    p = GradientProblem(Euclidean(2), lambda x: (x * x).sum(-1))
+    stop = StopAfterIteration(2)
+    saved = state_dict(solve(p, GradientDescentOptions(torch.ones(2), stepsize=ArmijoLinesearch(), stop=stop)))
+    other = GradientDescentOptions(torch.ones(2), stepsize=ConstantStepsize(0.1), stop=stop)
+    with pytest.raises(
+        OptionsError, match="memory of a ArmijoLinesearch for 'stepsize', the options have a ConstantStepsize"
+    ):
+        load_state_dict(other, saved)
