@@ -3,6 +3,7 @@
 from manopt_torch.linalg.cholesky import cholesky_or_nan as cholesky_or_nan
 from manopt_torch.linalg.cholesky import congruence as congruence
 from manopt_torch.linalg.cholesky import inverse_triangular as inverse_triangular
+from manopt_torch.linalg.cholesky import solve_positive_definite as solve_positive_definite
 from manopt_torch.linalg.cholesky_pair import cholesky_pair as cholesky_pair
 from manopt_torch.linalg.frame_log import frame_log as frame_log
 from manopt_torch.linalg.frames import frame_step as frame_step
@@ -35,10 +36,13 @@ from manopt_torch.linalg.rotations import so3_left_jacobian as so3_left_jacobian
 from manopt_torch.linalg.rotations import so3_left_jacobian_inverse as so3_left_jacobian_inverse
 from manopt_torch.linalg.rotations import so3_log as so3_log
 from manopt_torch.linalg.rotations import vee as vee
+from manopt_torch.linalg.scalar import angle_between as angle_between
 from manopt_torch.linalg.scalar import angle_over_sine as angle_over_sine
+from manopt_torch.linalg.scalar import arctan2 as arctan2
 from manopt_torch.linalg.scalar import cos_and_sinc_sqrt as cos_and_sinc_sqrt
 from manopt_torch.linalg.scalar import safe_sqrt as safe_sqrt
 from manopt_torch.linalg.scalar import squared_angle as squared_angle
+from manopt_torch.linalg.scalar import wrap_angle as wrap_angle
 from manopt_torch.linalg.skew import skew_from_vector as skew_from_vector
 from manopt_torch.linalg.skew import skew_to_vector as skew_to_vector
 from manopt_torch.linalg.small import eigh_in_closed_form as eigh_in_closed_form

@@ -24,8 +24,11 @@ def cosh_and_sinhc_sqrt(
         [1.0, 1.0]
     """
     near, small, root = _split(s)
-    cosh = torch.where(near, _polynomial(small, _COSH), torch.cosh(root))
-    return cosh, torch.where(near, _polynomial(small, _SINHC), torch.sinh(root) / root)
+    # torch's own cosh and sinh round the last few entries of a tensor in another way than the others
+    grown = torch.expm1(root)
+    inverse = 1 / (1 + grown)
+    cosh = torch.where(near, _polynomial(small, _COSH), 0.5 * (1 + grown + inverse))
+    return cosh, torch.where(near, _polynomial(small, _SINHC), 0.5 * (grown + grown * inverse) / root)
 
 
 def tanhc_sqrt(

@@ -1,8 +1,8 @@
-r"""Matrices $Y$ up to an orthogonal matrix from the right: the orbits $\{Y Q : Q \in O(k)\}$.
+r"""Matrices $Y$ up to an orthogonal or unitary matrix from the right: the orbits $\{Y Q : Q^* Q = I\}$.
 
 Directions $Y \Omega$ with a skew $\Omega$ stay in the orbit and are called vertical, those orthogonal to them, the $U$
-with symmetric $Y^\top U$, horizontal. With a singular value decomposition $Y = A \operatorname{diag}(\sigma) B^\top$,
-horizontal means $\sigma_i C_{ij} = \sigma_j C_{ji}$ for $C = A^\top U B$, which gives coordinates.
+with Hermitian $Y^* U$, horizontal. With a singular value decomposition $Y = A \operatorname{diag}(\sigma) B^*$,
+horizontal means $\sigma_i C_{ij} = \sigma_j \bar C_{ji}$ for $C = A^* U B$, which gives coordinates.
 
 References:
     [MassartAbsil:2020]; [JourneeBachAbsilSepulchre:2010].
@@ -23,7 +23,7 @@ def horizontal_part(
 ) -> torch.Tensor:
     r"""Return the horizontal matrix nearest to Z.
 
-    It is $Z - Y \Omega$ with $(Y^\top Y) \Omega + \Omega (Y^\top Y) = Y^\top Z - Z^\top Y$.
+    It is $Z - Y \Omega$ with $(Y^* Y) \Omega + \Omega (Y^* Y) = Y^* Z - Z^* Y$.
 
     Examples:
         >>> Y = torch.tensor([[1.0, 0.0], [0.0, 3.0]])
@@ -40,20 +40,20 @@ def horizontal_part(
 class _Horizontal(torch.autograd.Function):
     r"""The projection in singular vectors of Y; linear in Z and self-adjoint.
 
-    Right up to rounding also for singular values so small that their squares are lost in $Y^\top Y$.
+    Right up to rounding also for singular values so small that their squares are lost in $Y^* Y$.
     """
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(Y: Any, Z: Any, A: Any, s: Any, Bh: Any) -> torch.Tensor:
-        C = A.mT @ Z @ Bh.mT
+        C = A.mH @ Z @ Bh.mH
         scaled = s[..., :, None] * C
         squares = s[..., :, None].square() + s[..., None, :].square()
         # columns that vanish up to rounding have no vertical direction
         vanishing = squares <= (8 * torch.finfo(s.dtype).eps * s[..., :1, None]).square()
         weight = torch.where(vanishing, 0.0, s[..., :, None] / torch.where(vanishing, 1.0, squares))
-        return Z - A @ (weight * (scaled - scaled.mT)) @ Bh
+        return Z - A @ (weight * (scaled - scaled.mH)) @ Bh
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
@@ -77,22 +77,22 @@ def _vertical(
     P: torch.Tensor,  # shape: (*batch, n, k)
     Q: torch.Tensor,  # shape: (*batch, n, k)
 ) -> torch.Tensor:
-    r"""Return the skew $\Omega$ with $(Y^\top Y) \Omega + \Omega (Y^\top Y) = P^\top Q - Q^\top P$."""
-    inner = P.mT @ Q
-    return lyapunov(Y.mT @ Y, inner - inner.mT)
+    r"""Return the skew $\Omega$ with $(Y^* Y) \Omega + \Omega (Y^* Y) = P^* Q - Q^* P$."""
+    inner = P.mH @ Q
+    return lyapunov(Y.mH @ Y, inner - inner.mH)
 
 
 def aligned(
     Y: torch.Tensor,  # shape: (*batch, n, k)
     Z: torch.Tensor,  # shape: (*batch, n, k)
 ) -> torch.Tensor:
-    r"""Return the matrix of the orbit of Z nearest to Y: $Z Q$ with the polar factor $Q$ of $Z^\top Y$.
+    r"""Return the matrix of the orbit of Z nearest to Y: $Z Q$ with the polar factor $Q$ of $Z^* Y$.
 
     Examples:
         >>> aligned(torch.tensor([[1.0], [1.0]]), torch.tensor([[-1.0], [-3.0]])).T
         tensor([[1., 3.]])
     """
-    return Z @ polar(Z.mT @ Y)
+    return Z @ polar(Z.mH @ Y)
 
 
 def rank_deficiency(
@@ -110,22 +110,23 @@ def orbit_coordinates(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return the coordinates of U in an orthonormal basis of the horizontal space, and the singular values of Y.
 
-    The first are `k` of stretches of singular values, the second the rest, shape `(*batch, size - k)`.
+    The first are `k` of stretches of singular values, the second the rest, shape `(*batch, n k - k (k + 1) / 2)`,
+    which are complex if U is.
     """
     A, s, Bh = svd_or_nan(Y)
-    turned = U @ Bh.mT
-    C = A.mT @ turned
+    turned = U @ Bh.mH
+    C = A.mH @ turned
     weighted = C * _weights(s)
     rows, columns = torch.triu_indices(*C.shape[-2:], offset=1, device=Y.device)
-    pairs = (weighted + weighted.mT)[..., rows, columns]
+    pairs = (weighted + weighted.mH)[..., rows, columns]
     outside = to_complement(A, turned).flatten(-2)
-    return C.diagonal(dim1=-2, dim2=-1), torch.cat([pairs, outside], -1), s
+    return C.diagonal(dim1=-2, dim2=-1).real, torch.cat([pairs, outside], -1), s
 
 
 def from_orbit_coordinates(
     Y: torch.Tensor,  # shape: (*batch, n, k)
     rest: torch.Tensor,  # shape: (*batch, n k - k (k + 1) / 2)
-    stretches: torch.Tensor,  # shape: (*batch, k)
+    stretches: torch.Tensor,  # shape: (*batch, k), real
 ) -> torch.Tensor:
     """Return the horizontal vector with coordinates `stretches` and `rest`."""
     n, k = Y.shape[-2:]
@@ -137,7 +138,9 @@ def from_orbit_coordinates(
     C = torch.diag_embed(stretches)
     if count:
         pairs = rest[..., :count][..., position.clamp(min=0, max=count - 1)]
+        pairs = torch.where(i[:, None] > i, pairs.conj(), pairs)
         C = C + torch.where(low == high, 0.0, pairs * _weights(s))
+    C = C.to(A.dtype)
     return (A @ C + from_complement(A, rest[..., count:].unflatten(-1, (n - k, k)))) @ Bh
 
 

@@ -14,7 +14,7 @@ import math
 
 import torch
 
-from manopt_torch.linalg.scalar import angle_over_sine, cos_and_sinc_sqrt
+from manopt_torch.linalg.scalar import angle_over_sine, arctan2, cos_and_sinc_sqrt
 
 # Below this squared angle power series with so many terms take over, above it nothing cancels.
 _SERIES_BOUND, _SERIES_TERMS = 4.0, 11
@@ -128,7 +128,7 @@ def rotation_vector(
 ) -> torch.Tensor:
     """Return the rotation vector of I + E, which for a tiny E keeps the relative accuracy of its skew part."""
     if E.shape[-1] == 2:
-        return torch.atan2(vee(E), 1 + 0.5 * E.diagonal(dim1=-2, dim2=-1).sum(-1, True))
+        return arctan2(vee(E), 1 + 0.5 * E.diagonal(dim1=-2, dim2=-1).sum(-1, True))
     q = _quaternion(E)
     v = q[..., :3]
     return 2 * angle_over_sine(_square(v), q[..., 3:]) * v
@@ -141,7 +141,7 @@ def rotation_angle(
     if E.shape[-1] == 2:
         return rotation_vector(E)[..., 0].abs()
     q = _quaternion(E)
-    return 2 * torch.atan2(torch.linalg.vector_norm(q[..., :3], dim=-1), q[..., 3])
+    return 2 * arctan2(torch.linalg.vector_norm(q[..., :3], dim=-1), q[..., 3])
 
 
 def matrix_to_quaternion(

@@ -52,6 +52,48 @@ def cos_and_sinc_sqrt(
     return cosine, torch.where(near, _polynomial(small, _SINC), torch.sin(root) / root)
 
 
+def arctan2(
+    y: torch.Tensor,  # shape: (*batch,)
+    x: torch.Tensor,  # shape: (*batch,)
+) -> torch.Tensor:
+    r"""Return the angle of the point $(x, y)$ in $[-\pi, \pi]$, each entry the same whatever its neighbours.
+
+    The kernel of `torch.atan2` rounds the last few entries of a tensor in another way than the others, so that a
+    problem would come out differently in batches of different sizes; that of `torch.atan` does not.
+
+    Examples:
+        >>> arctan2(torch.tensor([1.0, -1.0, 0.0]), torch.tensor([1.0, 0.0, -2.0])).div(math.pi).tolist()
+        [0.25, -0.5, 1.0]
+    """
+    steep = y.abs() > x.abs()
+    large = torch.where(steep, y, x)
+    slope = torch.atan(torch.where(steep, x, y) / torch.where(large == 0, 1.0, large))
+    flat = slope + torch.where(x < 0, torch.copysign(torch.full_like(y, math.pi), y), 0.0)
+    return torch.where(steep, torch.copysign(torch.full_like(y, 0.5 * math.pi), y) - slope, flat)
+
+
+def _first_quadrant_angle(
+    y: torch.Tensor,  # shape: (*batch,), y >= 0
+    x: torch.Tensor,  # shape: (*batch,), x >= 0, not both zero
+) -> torch.Tensor:
+    steep = y > x
+    slope = torch.atan(torch.where(steep, x, y) / torch.where(steep, y, x))
+    return torch.where(steep, 0.5 * math.pi - slope, slope)
+
+
+def angle_between(
+    difference: torch.Tensor,  # shape: (*batch,), norm of x - y
+    total: torch.Tensor,  # shape: (*batch,), norm of x + y
+) -> torch.Tensor:
+    r"""Return the angle between two unit vectors in $[0, \pi]$ from $\|x - y\|$ and $\|x + y\|$.
+
+    Examples:
+        >>> round(angle_between(torch.tensor(2.0), torch.tensor(0.0)).item(), 6)
+        3.141593
+    """
+    return 2.0 * _first_quadrant_angle(difference, total)
+
+
 def squared_angle(
     s: torch.Tensor,  # shape: (*batch,), squared norm of x - y
     c: torch.Tensor,  # shape: (*batch,), squared norm of x + y
@@ -68,7 +110,7 @@ def squared_angle(
     """
     near = s < _SERIES_BOUND
     small = torch.where(near, s, 0.0)
-    far = 2.0 * torch.atan2(torch.sqrt(torch.where(near, 1.0, s)), safe_sqrt(c))
+    far = angle_between(torch.sqrt(torch.where(near, 1.0, s)), safe_sqrt(c))
     return torch.where(near, small * _polynomial(small, _SQUARED_ANGLE), far * far)
 
 
@@ -85,7 +127,23 @@ def angle_over_sine(
     near = (r < _SERIES_BOUND) & (cosine > 0)
     sine = torch.sqrt(torch.where(near, 1.0, r))
     series = _polynomial(torch.where(near, r, 0.0), _ANGLE_OVER_SINE)
-    return torch.where(near, series, torch.atan2(sine, cosine) / sine)
+    return torch.where(near, series, arctan2(sine, cosine) / sine)
+
+
+def wrap_angle(
+    z: torch.Tensor,  # shape: any
+) -> torch.Tensor:
+    r"""Add the multiple of $2\pi$ that brings an angle to $[-\pi, \pi)$; small angles come out unchanged in bits.
+
+    Examples:
+        >>> wrap_angle(torch.tensor([7.0, 1e-9, -math.pi, math.pi]))
+        tensor([ 7.1681e-01,  1.0000e-09, -3.1416e+00, -3.1416e+00])
+    """
+    turn = 2 * math.pi
+    near = torch.sub(z, torch.round(z / turn), alpha=turn)
+    # rounding the quotient may leave an angle at the edge on the wrong side by one unit in the last place
+    near = torch.where(near >= math.pi, near - turn, near)
+    return torch.where(near < -math.pi, near + turn, near)
 
 
 def _polynomial(s: torch.Tensor, coefficients: Sequence[float]) -> torch.Tensor:

@@ -12,6 +12,7 @@ import math
 import torch
 
 from manopt_torch.linalg.orthogonal import polar_from_svd, svd_or_nan
+from manopt_torch.linalg.scalar import arctan2
 from manopt_torch.linalg.spectral import spectral_function, sym_eigh, tracks_derivatives
 
 
@@ -105,7 +106,7 @@ def _angles(E: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     tangents, V = _unit_eigh(-1j * skew_part(inverse @ E @ inverse))
     # eigenvectors of T are good also where rounding has spoilt R; the Rayleigh quotients have the accurate angles
     quotients = (V.conj() * (E.to(V.dtype) @ V)).sum(-2)
-    return torch.copysign(torch.atan2(quotients.imag.abs(), 1 + quotients.real), tangents), V
+    return torch.copysign(arctan2(quotients.imag.abs(), 1 + quotients.real), tangents), V
 
 
 def _unit_eigh(K: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 
 from manopt_torch.linalg.orthogonal import svd_or_nan
+from manopt_torch.linalg.scalar import arctan2
 
 
 class SubspacePair(NamedTuple):
@@ -77,7 +78,7 @@ def principal_angles(
         tensor([1.5708, 0.0000])
     """
     # both descend, and the largest cosine belongs to the smallest sine
-    return torch.atan2(_svdvals(normal_part(X, Y)), _svdvals(X.mH @ Y).flip(-1))
+    return arctan2(_svdvals(normal_part(X, Y)), _svdvals(X.mH @ Y).flip(-1))
 
 
 def _svdvals(Z: torch.Tensor) -> torch.Tensor:

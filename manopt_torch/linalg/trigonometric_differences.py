@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import torch
 
+from manopt_torch.linalg.scalar import arctan2
 from manopt_torch.linalg.taylor import Difference, by_cases
 
 # Below this square of an angle a dozen terms of the power series reach float64 accuracy; it covers angles up to 2.
@@ -51,7 +52,7 @@ def _sin(hi: torch.Tensor, lo: torch.Tensor) -> torch.Tensor:
 def _atan(hi: torch.Tensor, lo: torch.Tensor) -> torch.Tensor:
     gap, cosine = hi - lo, 1 + hi * lo
     equal = gap == 0
-    return torch.where(equal, 1 / cosine, torch.atan2(gap, cosine) / torch.where(equal, 1.0, gap))
+    return torch.where(equal, 1 / cosine, arctan2(gap, cosine) / torch.where(equal, 1.0, gap))
 
 
 def _cos_sqrt(hi: torch.Tensor, lo: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ References:
 import torch
 
 from manopt_torch.linalg.orthogonal import polar_from_svd, svd_or_nan
+from manopt_torch.linalg.scalar import arctan2
 from manopt_torch.linalg.spectral import spectral_function, sym_eigh, symmetric_part
 
 
@@ -82,4 +83,4 @@ def _tangent_of_quarter(E: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, to
     T = symmetric_part(-1j * (inverse @ E @ inverse))
     _, V = sym_eigh(T)
     quotients = (V.conj() * (E.detach() @ V)).sum(-2)
-    return T, torch.atan2(quotients.imag, 1 + quotients.real), V
+    return T, arctan2(quotients.imag, 1 + quotients.real), V

@@ -18,6 +18,7 @@ from manopt_torch.manifolds.hermitian_positive_definite import HermitianPositive
 from manopt_torch.manifolds.hyperboloid import Hyperboloid as Hyperboloid
 from manopt_torch.manifolds.multinomial import Multinomial as Multinomial
 from manopt_torch.manifolds.oblique import Oblique as Oblique
+from manopt_torch.manifolds.parameter import ManifoldParameter as ManifoldParameter
 from manopt_torch.manifolds.poincare_ball import PoincareBall as PoincareBall
 from manopt_torch.manifolds.positive import Positive as Positive
 from manopt_torch.manifolds.power import Power as Power
@@ -33,5 +34,6 @@ from manopt_torch.manifolds.sphere import Sphere as Sphere
 from manopt_torch.manifolds.stiefel import Stiefel as Stiefel
 from manopt_torch.manifolds.symmetric import Symmetric as Symmetric
 from manopt_torch.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite as SymmetricPositiveDefinite
+from manopt_torch.manifolds.tangent_bundle import TangentBundle as TangentBundle
 from manopt_torch.manifolds.torus import Torus as Torus
 from manopt_torch.manifolds.unitary_group import UnitaryGroup as UnitaryGroup

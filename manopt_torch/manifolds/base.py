@@ -46,6 +46,8 @@ class Manifold(ABC):
     has_exp: bool = True  # these three follow from what the class writes; see `__init_subclass__`
     has_log: bool = True
     has_parallel_transport: bool = True
+    is_flat: bool = False  # no curvature, and parallel transport does not depend on the path
+    is_embedded: bool = False  # a submanifold of the space of arrays, with the inner product of that space
     retraction_order: int = 2  # of the default retraction
     transport_is_isometric: bool = False  # of `transport`; `parallel_transport` always is
     # name -> name of the method that carries it out; the first entry is the default
@@ -122,7 +124,11 @@ class Manifold(ABC):
         return self.project_point(map_shaped(lambda ndim, a, b: axpy(a, b, t, ndim), self.point_shape, x, u))
 
     def inverse_retract(self, x: Any, y: Any, method: str | None = None) -> Any:
-        """Return the tangent vector that the retraction of the same name maps to `y`."""
+        """Return the tangent vector that the retraction of the same name maps to `y`.
+
+        Raises:
+            OptionsError: if there is no such method, or the manifold has no inverse retraction at all.
+        """
         return getattr(self, validation.method_named(self, self.inverse_retractions, method, "inverse retraction"))(
             x, y
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch.linalg.scalar import arctan2
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
 from manopt_torch.manifolds.fields import field_dtype, real_inner
@@ -52,6 +53,8 @@ class ComplexCircle(Manifold):
     """
 
     field = "complex"
+    is_embedded = True
+    is_flat = True
     transport_is_isometric = True
     retractions: Mapping[str, str] = {"exp": "exp", "projection": "retract_projection"}
     inverse_retractions: Mapping[str, str] = {"exp": "log", "projection": "inverse_retract_projection"}
@@ -150,4 +153,4 @@ def _turn(x: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
 
 def _angle(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Return the angle from x to y in [-pi, pi], with full relative accuracy where they are close."""
-    return torch.atan2(_rate(x, y - x), real_inner(x, y, ()))
+    return arctan2(_rate(x, y - x), real_inner(x, y, ()))

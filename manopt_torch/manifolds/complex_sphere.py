@@ -53,6 +53,7 @@ class ComplexSphere(Manifold):
     """
 
     field = "complex"
+    is_embedded = True
     retractions: Mapping[str, str] = {"projection": "retract_projection", "exp": "exp"}
     inverse_retractions: Mapping[str, str] = {"projection": "inverse_retract_projection", "exp": "log"}
 

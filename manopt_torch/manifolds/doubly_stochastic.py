@@ -119,7 +119,9 @@ def _normal_factor(
     rows, columns = x.sum(-1), x.sum(-2)
     weighted = x / columns[..., None, :]
     # alpha solves the Schur complement; it is free up to a constant, which the last term fixes
-    schur = torch.diag_embed(rows) - weighted @ x.mT + 1 / x.shape[-1]
+    # next to a permutation matrix it is free in more ways: rounding must not make the matrix indefinite
+    floor = 4 * x.shape[-1] * torch.finfo(x.dtype).eps
+    schur = torch.diag_embed(rows * (1 + floor)) - weighted @ x.mT + 1 / x.shape[-1]
     right = z.sum(-1) - (weighted @ z.sum(-2)[..., None])[..., 0]
     alpha = torch.cholesky_solve(right[..., None], cholesky_or_nan(schur))
     beta = (z.sum(-2)[..., None] - x.mT @ alpha) / columns[..., None]

@@ -53,6 +53,7 @@ class EmbeddedManifold(Manifold):
         True
     """
 
+    is_embedded = True
     retractions: Mapping[str, str] = {"gauss_newton": "retract_gauss_newton"}
     inverse_retractions: Mapping[str, str] = {}
 

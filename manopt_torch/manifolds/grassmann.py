@@ -8,6 +8,7 @@ import torch
 
 from manopt_torch.errors import OptionsError
 from manopt_torch.linalg.orthogonal import from_complement, polar, polar_from_svd, qr_unique, svd_or_nan, to_complement
+from manopt_torch.linalg.scalar import arctan2
 from manopt_torch.linalg.spectral import spectral_function, sym_eigh, symmetric_part
 from manopt_torch.linalg.subspaces import normal_part, principal_angles, subspace_pair
 from manopt_torch.manifolds.base import Manifold
@@ -88,7 +89,7 @@ class Grassmann(Manifold):
 
     def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         pair = subspace_pair(x.detach(), y.detach())
-        angles = torch.atan2(pair.sines, pair.cosines)
+        angles = arctan2(pair.sines, pair.cosines)
         return differentiable_by_log(self, x, y, angles.square().sum(-1))
 
     def principal_angles(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -134,7 +135,7 @@ class Grassmann(Manifold):
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         pair = subspace_pair(x, y)
         turn = polar_from_svd(pair.inner, pair.U, pair.Vh)
-        factors = torch.where(pair.sines > 0, torch.atan2(pair.sines, pair.cosines) / pair.sines, 1.0)
+        factors = torch.where(pair.sines > 0, arctan2(pair.sines, pair.cosines) / pair.sines, 1.0)
         cosine = symmetric_part(pair.inner @ turn.mH)
         stretch = spectral_function(cosine, pair.cosines, pair.U, factors, "angle_over_sine")
         return pair.normal @ (turn.mH @ stretch)

@@ -14,6 +14,8 @@ from manopt_torch.manifolds.points import axpy
 class MatrixSubspace(Manifold):
     """Base of linear spaces of n x n matrices whose entries below the diagonal follow from those above."""
 
+    is_embedded = True
+    is_flat = True
     transport_is_isometric = True
     retractions: Mapping[str, str] = {"exp": "exp", "projection": "exp"}
     inverse_retractions: Mapping[str, str] = {"exp": "log", "projection": "log"}

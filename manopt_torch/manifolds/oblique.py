@@ -58,6 +58,7 @@ class Oblique(Manifold):
                 [0.7071, 1.0000]])
     """
 
+    is_embedded = True
     retractions: Mapping[str, str] = {"projection": "retract_projection", "exp": "exp"}
     inverse_retractions: Mapping[str, str] = {"projection": "inverse_retract_projection", "exp": "log"}
 

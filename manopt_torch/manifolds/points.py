@@ -130,7 +130,7 @@ def scale(
     if t is None:
         return u
     if isinstance(t, torch.Tensor):
-        return u * expand_right(t.to(u.dtype), ndim)
+        return u * expand_right(t if t.dtype is u.dtype else t.to(u.dtype), ndim)
     return u * t
 
 
@@ -147,5 +147,5 @@ def axpy(
     if t is None:
         return x + u
     if isinstance(t, torch.Tensor):
-        return torch.addcmul(x, expand_right(t.to(x.dtype), ndim), u)
+        return torch.addcmul(x, expand_right(t if t.dtype is x.dtype else t.to(x.dtype), ndim), u)
     return torch.add(x, u, alpha=t)

@@ -43,6 +43,7 @@ class Positive(Manifold):
         tensor(1.)
     """
 
+    is_flat = True
     retractions: Mapping[str, str] = {"second_order": "retract_second_order", "exp": "exp"}
     inverse_retractions: Mapping[str, str] = {"second_order": "inverse_retract_second_order", "exp": "log"}
 

@@ -58,6 +58,7 @@ class Power(Manifold):
         self.has_exp = M.has_exp
         self.has_log = M.has_log
         self.has_parallel_transport = M.has_parallel_transport
+        self.is_flat, self.is_embedded = M.is_flat, M.is_embedded
         self.retraction_order = M.retraction_order
         self.transport_is_isometric = M.transport_is_isometric
         self.retractions = dict.fromkeys(M.retractions, "retract")

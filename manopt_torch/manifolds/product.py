@@ -55,6 +55,8 @@ class Product(Manifold):
         self.has_exp = all(M.has_exp for M in manifolds)
         self.has_log = all(M.has_log for M in manifolds)
         self.has_parallel_transport = all(M.has_parallel_transport for M in manifolds)
+        self.is_flat = all(M.is_flat for M in manifolds)
+        self.is_embedded = all(M.is_embedded for M in manifolds)
         self.retraction_order = min(M.retraction_order for M in manifolds)
         self.transport_is_isometric = all(M.transport_is_isometric for M in manifolds)
         self.retractions = _shared_names([M.retractions for M in manifolds], "retract")

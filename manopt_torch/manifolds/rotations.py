@@ -63,6 +63,7 @@ class Rotations(Manifold):
                 [ 0.7071,  0.7071]])
     """
 
+    is_embedded = True
     transport_is_isometric = True
     retractions: Mapping[str, str] = {
         "cayley": "retract_cayley",
@@ -82,6 +83,7 @@ class Rotations(Manifold):
         self.n = n
         self.point_shape = (n, n)
         self.dim = n * (n - 1) // 2
+        self.is_flat = n == 2
         self.typical_dist = math.pi * math.sqrt(n)
 
     def inner(self, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:

@@ -44,6 +44,7 @@ class Scaled(Manifold):
         self.point_shape, self.dim = M.point_shape, M.dim
         self.typical_dist = M.typical_dist * self.factor
         self.has_exp, self.has_log, self.has_parallel_transport = M.has_exp, M.has_log, M.has_parallel_transport
+        self.is_flat, self.is_embedded = M.is_flat, False  # another inner product than that of the arrays
         self.retraction_order, self.transport_is_isometric = M.retraction_order, M.transport_is_isometric
         self.retractions, self.inverse_retractions = M.retractions, M.inverse_retractions
 

@@ -15,7 +15,7 @@ from manopt_torch.linalg.orbits import (
     rank_deficiency,
 )
 from manopt_torch.linalg.orthogonal import svd_or_nan
-from manopt_torch.linalg.scalar import angle_over_sine, cos_and_sinc_sqrt
+from manopt_torch.linalg.scalar import angle_between, angle_over_sine, cos_and_sinc_sqrt
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
 from manopt_torch.manifolds.points import axpy, scale
@@ -87,7 +87,7 @@ class Spectrahedron(Manifold):
         start = x.detach()
         end = aligned(start, y.detach())
         norm = torch.linalg.vector_norm
-        angle = 2.0 * torch.atan2(norm(end - start, dim=(-2, -1)), norm(end + start, dim=(-2, -1)))
+        angle = angle_between(norm(end - start, dim=(-2, -1)), norm(end + start, dim=(-2, -1)))
         return differentiable_by_log(self, x, y, angle.square())
 
     def project_point(self, z: torch.Tensor) -> torch.Tensor:

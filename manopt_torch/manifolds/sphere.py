@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from manopt_torch.linalg.scalar import angle_over_sine, cos_and_sinc_sqrt, squared_angle
+from manopt_torch.linalg.scalar import angle_between, angle_over_sine, cos_and_sinc_sqrt, squared_angle
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
 from manopt_torch.manifolds.points import axpy, scale
@@ -49,6 +49,7 @@ class Sphere(Manifold):
         tensor([0.7071, 0.0000, 0.7071])
     """
 
+    is_embedded = True
     retractions: Mapping[str, str] = {"projection": "retract_projection", "exp": "exp"}
     inverse_retractions: Mapping[str, str] = {"projection": "inverse_retract_projection", "exp": "log"}
 
@@ -66,7 +67,7 @@ class Sphere(Manifold):
 
     def dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         norm = torch.linalg.vector_norm
-        return 2.0 * torch.atan2(norm(x - y, dim=-1), norm(x + y, dim=-1))
+        return angle_between(norm(x - y, dim=-1), norm(x + y, dim=-1))
 
     def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return squared_angle((x - y).square().sum(-1), (x + y).square().sum(-1))

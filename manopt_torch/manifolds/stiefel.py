@@ -106,6 +106,7 @@ class Stiefel(Manifold):
             raise OptionsError(f"metric={metric!r} is not known; there is {' and '.join(map(repr, sorted(_METRICS)))}")
         self.field = checked_field(field)
         self.metric = metric
+        self.is_embedded = metric == "euclidean"
         self.point_shape = (n, p)
         self.dim = skew_dim(p, field == "complex") + p * (n - p) * (2 if field == "complex" else 1)
         if not self.dim:

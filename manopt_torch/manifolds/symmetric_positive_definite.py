@@ -100,6 +100,7 @@ class SymmetricPositiveDefinite(Manifold):
             raise OptionsError(f"metric={metric!r} is not known; there is {', '.join(map(repr, _METRICS))}")
         self.metric = metric
         self.geometry = _METRICS[metric]()
+        self.is_flat = self.geometry.is_flat
         self.has_parallel_transport = self.geometry.has_parallel_transport
         self.transport_is_isometric = self.geometry.transport_is_isometric
         self.point_shape = (n, n)

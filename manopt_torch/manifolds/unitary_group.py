@@ -63,6 +63,7 @@ class UnitaryGroup(Manifold):
     """
 
     field = "complex"
+    is_embedded = True
     transport_is_isometric = True
     retractions: Mapping[str, str] = {"polar": "retract_polar", "qr": "retract_qr", "exp": "exp"}
     inverse_retractions: Mapping[str, str] = {

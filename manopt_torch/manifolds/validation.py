@@ -41,8 +41,11 @@ def method_named(M: "Manifold", table: Mapping[str, str], method: str | None, wh
     """Return the attribute of `M` that carries out the named method; None is the first one of the table.
 
     Raises:
-        OptionsError: if there is no method of that name.
+        OptionsError: if there is no method of that name, or none at all.
     """
+    if not table:  # retractions there are always
+        other = "its logarithm, M.log(x, y)" if M.has_log else "M.project_tangent(x, y - x) next to x"
+        raise OptionsError(f"{M!r} has no {what}: use {other}")
     if method is None:
         return next(iter(table.values()))
     if method not in table:

@@ -1,5 +1,6 @@
 """The table of manifolds for the shared suites, and a call of each of their methods."""
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ from manopt_torch.manifolds import (
     Stiefel,
     Symmetric,
     SymmetricPositiveDefinite,
+    TangentBundle,
     Torus,
     UnitaryGroup,
 )
@@ -56,9 +58,9 @@ MANIFOLDS = [
     Circle(),
     SymmetricPositiveDefinite(1),
     SymmetricPositiveDefinite(3),
-    SymmetricPositiveDefinite(3, metric="log_euclidean"),
+    SymmetricPositiveDefinite(2, metric="log_euclidean"),
     SymmetricPositiveDefinite(3, metric="log_cholesky"),
-    SymmetricPositiveDefinite(3, metric="bures_wasserstein"),
+    SymmetricPositiveDefinite(4, metric="bures_wasserstein"),
     Hyperboloid(4),
     PoincareBall(3, curvature=-0.5),
     Positive(2, 3),
@@ -81,6 +83,7 @@ MANIFOLDS = [
     EmbeddedManifold(ellipsoid_cut, (4,)),
     Elliptope(4, 3),
     PSDFixedRank(4, 2),
+    PSDFixedRank(3, 2, field="complex"),
     Spectrahedron(3, 1),
     Spectrahedron(4, 2),
     FixedRank(4, 3, 2),
@@ -98,6 +101,21 @@ MANIFOLDS = [
     Product(Circle(), Product(Sphere(3), Power(Circle(), 2))),
     Power(Sphere(3), 2, 2),
     Power(Product(Sphere(3), Euclidean(2)), 3),
+    TangentBundle(Sphere(3)),
+    TangentBundle(Euclidean(2)),
+]
+# these run no line of code that others of the table do not run: too dear to trace
+ALIKE = [
+    "Euclidean()",
+    "Sphere(2)",
+    "SymmetricPositiveDefinite(1)",
+    "SymmetricPositiveDefinite(3)",  # but for the eigenvectors of 3 x 3 matrices, see tests/linalg/test_small.py
+    "Spectrahedron(3, 1)",
+    "Grassmann(4, 1)",
+    "ComplexCircle()",
+    "UnitaryGroup(1)",
+    "Product(Sphere(2), UnitaryGroup(2))",
+    "Power(Sphere(3), 2, 2)",
 ]
 BATCHES = [(), (2,), (2, 3)]
 DTYPES = [torch.float32, torch.float64]
@@ -108,6 +126,7 @@ TORCH_WARNINGS = [
     pytest.mark.filterwarnings("ignore:.*Function'> should not be instantiated:DeprecationWarning"),
 ]
 every_manifold = pytest.mark.parametrize("M", MANIFOLDS, ids=repr)
+one_of_a_kind = pytest.mark.parametrize("M", [M for M in MANIFOLDS if repr(M) not in ALIKE], ids=repr)
 with_log = pytest.mark.parametrize("M", [M for M in MANIFOLDS if M.has_exp and M.has_log], ids=repr)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 every_batch = pytest.mark.parametrize("batch", BATCHES, ids=str)
@@ -117,12 +136,21 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+@cache
 def sample(M: Manifold, *batch: int, dtype: torch.dtype = torch.float64) -> Any:
     return draw(M, batch, dtype, generator())
 
 
-def calls(M: Manifold, s: Any) -> dict[str, tuple]:
-    """List a call of each method that takes points: name -> arguments."""
+# what `Manifold` makes of exp and log; on some manifolds each of them is dear
+DERIVED = ("geodesic", "mid_point", "dist", "squared_dist", "log_defined")
+
+
+def inherits(M: Manifold, name: str) -> bool:
+    return getattr(type(M), name) is getattr(Manifold, name)
+
+
+def calls(M: Manifold, s: Any, derived: bool = False) -> dict[str, tuple]:
+    """List a call of each method that takes points: name -> arguments; what follows from exp and log only if asked."""
     first = first_leaf(s.x)
     t = torch.full(M.batch_shape(s.x), 0.3, dtype=first.dtype.to_real(), device=first.device)
     c = torch.full((*M.batch_shape(s.x), M.dim), 0.2, dtype=first.dtype.to_real(), device=first.device)
@@ -146,7 +174,7 @@ def calls(M: Manifold, s: Any) -> dict[str, tuple]:
     table |= dict.fromkeys(("log", "dist", "squared_dist", "log_defined"), (s.x, s.y)) if M.has_log else {}
     table |= {"geodesic": (s.x, s.y, t), "mid_point": (s.x, s.y)} if M.has_exp and M.has_log else {}
     table |= {"parallel_transport": (s.x, s.y, s.u)} if M.has_parallel_transport else {}
-    return table
+    return {name: a for name, a in table.items() if derived or name not in DERIVED or not inherits(M, name)}
 
 
 def assert_close(got: Any, wanted: Any, rtol: float) -> None:

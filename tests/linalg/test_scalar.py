@@ -1,12 +1,13 @@
 """Functions of a squared length, against arbitrary-precision values and derivatives."""
 
+import math
 from collections.abc import Callable
 
 import mpmath
 import pytest
 import torch
 
-from manopt_torch.linalg import angle_over_sine, cos_and_sinc_sqrt, safe_sqrt, squared_angle
+from manopt_torch.linalg import angle_between, angle_over_sine, arctan2, cos_and_sinc_sqrt, safe_sqrt, squared_angle
 
 mpmath.mp.dps = 40
 
@@ -80,3 +81,35 @@ def test_nan_and_huge_arguments_make_no_nan_elsewhere() -> None:
         assert torch.isnan(value).tolist() == [True, False, False]
         (slope,) = torch.autograd.grad(value[1:].sum(), s, retain_graph=True)
         assert torch.isfinite(slope[1:]).all()
+
+
+def test_arctan2_has_the_values_and_derivatives_of_the_angle():
+    g = torch.Generator().manual_seed(0)
+    y, x = torch.randn(2, 1000, dtype=torch.float64, generator=g).requires_grad_()
+    torch.testing.assert_close(arctan2(y, x), torch.atan2(y, x), rtol=4e-16, atol=0)
+    ours, theirs = (torch.autograd.grad(f(y, x).sum(), (y, x)) for f in (arctan2, torch.atan2))
+    torch.testing.assert_close(ours, theirs, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("y", [0.0, -0.0, 1.0, -1.0])
+@pytest.mark.parametrize("x", [0.0, 1.0, -1.0, -0.5, 2.0])
+def test_arctan2_on_the_axes_and_diagonals(y, x):
+    at = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (y, x)]
+    angle = arctan2(*at)
+    assert angle.item() == math.atan2(y, x)
+    if x or y:
+        slopes = torch.autograd.grad(angle, at)
+        assert [float(s) for s in slopes] == pytest.approx([x / (x * x + y * y), -y / (x * x + y * y)])
+
+
+def test_angle_between_from_coincident_to_opposite():
+    theta = torch.tensor([0.0, 1e-9, 0.5, math.pi / 2, 2.0, math.pi - 1e-9, math.pi], dtype=torch.float64)
+    found = angle_between(2 * torch.sin(theta / 2), 2 * torch.cos(theta / 2))
+    torch.testing.assert_close(found, theta, rtol=1e-15, atol=0)
+    assert bool(torch.isnan(arctan2(theta, theta * math.nan)).all())
+
+
+def test_angles_do_not_depend_on_their_place():
+    y, x = torch.rand(2, 67, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    whole = arctan2(y, x)
+    assert all(torch.equal(arctan2(y[k : k + n], x[k : k + n]), whole[k : k + n]) for k in range(60) for n in (1, 3, 7))

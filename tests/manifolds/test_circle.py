@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from manopt_torch.linalg.scalar import wrap_angle
 from manopt_torch.manifolds import Circle
-from manopt_torch.manifolds.circle import wrap_angle
 
 M = Circle()
 PI32 = torch.tensor(math.pi, dtype=torch.float32)

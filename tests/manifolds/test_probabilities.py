@@ -91,6 +91,17 @@ def test_the_projection_of_doubly_stochastic_matrices_solves_its_equations():
     np.testing.assert_allclose(M.project_tangent(x, z).numpy().ravel(), truth, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, D])
+def test_projections_are_finite_next_to_a_permutation(dtype):
+    M = DoublyStochastic(4)
+    far = torch.tensor([0.0, 5.0, 15.0, 40.0], dtype=dtype)[:, None, None] * torch.eye(4, dtype=dtype).roll(1, 0)
+    x = M.project_point(torch.exp(far))
+    z = torch.randn(4, 4, 4, dtype=D, generator=generator()).to(dtype)
+    p = M.project_tangent(x, x * z)
+    assert torch.isfinite(p).all() and (M.off_tangent(x, p) < M.tolerance(dtype)).all()
+    assert (M.norm(x, M.project_tangent(x, p) - p) <= 1e-3 * M.norm(x, x * z)).all()
+
+
 def test_the_assignment_of_least_cost_is_approached():
     cost = torch.tensor([[1.0, 3.0, 4.0], [4.0, 1.0, 3.0], [3.0, 4.0, 1.0]], dtype=D)
     x0 = torch.full((3, 3), 1 / 3, dtype=D)

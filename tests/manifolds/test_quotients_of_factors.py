@@ -160,6 +160,43 @@ def test_a_low_rank_matrix_is_found_from_its_diagonal_and_products() -> None:
     torch.testing.assert_close(M.matrix(found), truth, rtol=0, atol=1e-3)
 
 
+def complex_point(M: PSDFixedRank, *batch: int, seed: int = 0) -> torch.Tensor:
+    return M.random_point(*batch, generator=generator(seed), dtype=F64)
+
+
+def test_complex_factors_of_full_rank_are_bures_wasserstein() -> None:
+    M = PSDFixedRank(3, 3, field="complex")
+    x, y = (complex_point(M, seed=seed) for seed in (0, 1))
+    X, Y = M.matrix(x).numpy(), M.matrix(y).numpy()
+    root = scipy.linalg.sqrtm(X)
+    wanted = np.trace(X).real + np.trace(Y).real - 2 * np.trace(scipy.linalg.sqrtm(root @ Y @ root)).real
+    assert M.squared_dist(x, y).item() == pytest.approx(wanted, rel=1e-10)
+
+
+def test_complex_factors_do_not_see_a_unitary_turn() -> None:
+    M = PSDFixedRank(5, 3, field="complex")
+    assert M.dim == 2 * 15 - 9 and repr(M) == "PSDFixedRank(5, 3, field='complex')"
+    x, y, z = (complex_point(M, 4, seed=seed) for seed in range(3))
+    Q, R = (torch.linalg.qr(torch.randn(4, 3, 3, dtype=x.dtype, generator=generator(seed))).Q for seed in (8, 9))
+    torch.testing.assert_close(M.matrix(x @ Q), M.matrix(x))
+    torch.testing.assert_close(M.dist(x @ Q, y @ R), M.dist(x, y), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(M.log(x @ Q, y @ R), M.log(x, y) @ Q, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(M.project_tangent(x @ Q, z @ Q), M.project_tangent(x, z) @ Q, rtol=1e-11, atol=1e-11)
+    # vertical vectors, and i times a multiple of the point is one, are projected away
+    turned = x @ (Q - Q.mH)
+    assert (M.norm(x, M.project_tangent(x, turned)) < 1e-13 * M.norm(x, turned)).all()
+
+
+def test_the_complex_projection_solves_the_sylvester_equation() -> None:
+    M, theirs = PSDFixedRank(6, 3, field="complex"), pymanopt.manifolds.PSDFixedRankComplex(6, 3)
+    x, z = (complex_point(M, seed=seed) for seed in (0, 1))
+    Y, Z = x.numpy(), z.numpy()
+    S = Y.conj().T @ Y
+    W = scipy.linalg.solve_sylvester(S, S, Y.conj().T @ Z - Z.conj().T @ Y)
+    np.testing.assert_allclose(M.project_tangent(x, z).numpy(), Z - Y @ W, atol=1e-12)
+    assert theirs.dim == M.dim
+
+
 # ---- unit trace ------------------------------------------------------------------------------------------------------
 
 

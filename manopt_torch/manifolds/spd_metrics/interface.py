@@ -16,6 +16,7 @@ class SpdMetric(ABC):
     inner products and coordinates, and the formulas that depend on it. Leading axes broadcast.
     """
 
+    is_flat: bool = False
     has_parallel_transport: bool = True
     transport_is_isometric: bool = False
 

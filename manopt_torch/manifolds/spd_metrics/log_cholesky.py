@@ -17,6 +17,7 @@ class LogCholesky(SpdMetric):
     $\lfloor P \rfloor + D(L) D(P)$, $P = 2 \nabla f L$, whose derivative is taken entry by entry.
     """
 
+    is_flat = True
     transport_is_isometric = True
 
     def flatten(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:

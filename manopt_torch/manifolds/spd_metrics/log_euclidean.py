@@ -23,6 +23,7 @@ class LogEuclidean(SpdMetric):
     $\nabla^2 F[B] = D e^A[\nabla^2 f[U]] + D^2 e^A[B, \nabla f]$ for $U = D e^A[B]$; both are carried back by $D e^A$.
     """
 
+    is_flat = True
     transport_is_isometric = True
 
     def flatten(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
