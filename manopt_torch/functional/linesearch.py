@@ -16,6 +16,7 @@ class Trial(NamedTuple):
     x: Any
     cost: Any
     context: Any
+    gradient: Any = None  # where the search needed it
 
 
 class Found(NamedTuple):

@@ -115,6 +115,8 @@ class Lone:
     @staticmethod
     def axpy(x: Any, s: float, u: Any) -> Any:
         """Return `x + s * u` for points or tangents."""
+        if isinstance(x, torch.Tensor):
+            return torch.add(x, u, alpha=s)
         return map_leaves(lambda a, b: axpy(a, b, s, 0), x, u)
 
     @staticmethod

@@ -11,7 +11,9 @@ from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.plans.options import check_count, check_range, lane_of, memory_of
 from manopt_torch.problems.base import check_cost
+from manopt_torch.problems.gradient import GradientProblem
 from manopt_torch.stepsizes.base import Linesearch, probe
+from manopt_torch.stepsizes.ray_linesearch import check_guess, ray_from
 
 # how often (in iterations) accepted steps are compared with the smallest that still moves the point
 _LOOK_FOR_STAGNATION = 16
@@ -35,6 +37,7 @@ class ArmijoLinesearch(Linesearch):
         initial_stepsize: first step to try in a run.
         contraction_factor: $\kappa \in (0, 1)$, ratio of two trials.
         sufficient_decrease: $c \in (0, 1)$.
+        initial_guess: first trial of a search, e.g. `HagerZhangInitialGuess()`; None is the last step.
         max_stepsize: longest first trial $s\lVert\eta\rVert$ of a search; None is the injectivity radius, so that the
             search does not start beyond the cut locus.
         max_increases: bound on the growing rounds of one search.
@@ -67,6 +70,7 @@ class ArmijoLinesearch(Linesearch):
     contraction_factor: float = 0.95
     sufficient_decrease: float = 0.1
     _: KW_ONLY
+    initial_guess: Any = None
     max_stepsize: float | None = None
     max_increases: int = 100  # as in Manopt.jl: an unbounded cost must not grow the step for ever
     max_decreases: int = 1000
@@ -76,6 +80,8 @@ class ArmijoLinesearch(Linesearch):
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_range(self, "initial_stepsize", 0.0, float("inf"))
+        if self.initial_guess is not None:
+            check_guess(self)
         check_range(self, "contraction_factor", 0.0, 1.0)
         check_range(self, "sufficient_decrease", 0.0, 1.0)
         if self.max_stepsize is not None:
@@ -104,7 +110,11 @@ class ArmijoLinesearch(Linesearch):
             cost, gradient = p.get_cost_and_gradient(o.x)
             eta = lane.scale(-1.0, gradient) if eta is None else eta
         active = lane.full(True) if o.active is None else o.active
-        found = self._search(p.M, lane, o.x, cost, gradient, eta, memory["last"], active, lambda s: probe(p, o, s, eta))
+        first = memory["last"]
+        if self.initial_guess is not None:
+            ray = ray_from(lane, p, o.x, cost, gradient, eta, o.retraction_method, float("inf"), 0.0)
+            first = self.initial_guess(ray, i, first)
+        found = self._search(p.M, lane, o.x, cost, gradient, eta, first, active, lambda s: probe(p, o, s, eta))
         memory["last"], o.trial = found.step, found.trial
         if o.stagnated is not None:
             o.stagnated = o.stagnated | found.failed
@@ -122,6 +132,10 @@ class ArmijoLinesearch(Linesearch):
             return Trial(y, F(y), None)
 
         first = lane.full(float(self.initial_stepsize))
+        if self.initial_guess is not None:
+            p = GradientProblem(M, F)
+            ray = ray_from(lane, p, x, cost, gradient, eta, self.retraction_method, float("inf"), 0.0)
+            first = self.initial_guess(ray, 1, first)
         return self._search(M, lane, x, cost, gradient, eta, first, lane.full(True), evaluate).step
 
     def _search(

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch.errors import OptionsError
 from manopt_torch.functional.linesearch import Trial
 from manopt_torch.plans.options import Functor
 
@@ -21,7 +22,14 @@ class Stepsize(Functor, ABC):
 
     def initial(self, p: Any, o: Any) -> Any:
         """Return the step size before the first iteration; by default that of iteration 1."""
-        return self(p, o, 1)
+        held = o.memory.get(self)
+        o.memory.forget(self)
+        step, o.trial = self(p, o, 1), None
+        if held is None:
+            o.memory.forget(self)
+        else:  # asked in the middle of a run
+            o.memory[self] = held
+        return step
 
 
 class Linesearch(Stepsize):
@@ -31,6 +39,13 @@ class Linesearch(Stepsize):
     `(M, x, F, gradient, eta)`. Inside a run it leaves the accepted trial in `o.trial`, so that the solver need not
     evaluate that point again.
     """
+
+
+def check_stepsize(o: Any) -> None:
+    """Raise an OptionsError unless the options' `stepsize` is one (an instance, not the class)."""
+    if not callable(o.stepsize) or isinstance(o.stepsize, type):
+        got = repr(o.stepsize)
+        raise OptionsError(f"{type(o).__name__}: stepsize must be one such as ConstantStepsize(0.1), got {got}")
 
 
 def take_step(p: Any, o: Any, i: int, eta: Any = None) -> tuple[Any, Trial]:
@@ -51,6 +66,11 @@ def take_step(p: Any, o: Any, i: int, eta: Any = None) -> tuple[Any, Trial]:
     s = lane.scalar(s) if isinstance(s, torch.Tensor) else lane.full(s)
     trial, o.trial = o.trial, None
     return s, probe(p, o, s, eta) if trial is None else trial
+
+
+def trial_gradient(p: Any, trial: Trial) -> Any:
+    """Return the Riemannian gradient at an accepted trial; a search that looked at it has left it there."""
+    return p.gradient_from(trial.x, trial.context) if trial.gradient is None else trial.gradient
 
 
 def probe(p: Any, o: Any, s: Any, eta: Any = None) -> Trial:

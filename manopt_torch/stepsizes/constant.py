@@ -10,6 +10,7 @@ from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.plans.options import lane_of, memory_of
 from manopt_torch.stepsizes.base import Stepsize
+from manopt_torch.stepsizes.lengths import absolute, check_type
 
 
 class ConstantStepsize(Stepsize):
@@ -19,9 +20,11 @@ class ConstantStepsize(Stepsize):
 
     Args:
         length: the step size, a number or one for each problem, shape `(*batch,)`.
+        type: "relative" to the length of the direction, or "absolute": $s_i = s / \lVert\eta_i\rVert$, so that every
+            move has length $s$.
 
     Raises:
-        OptionsError: if the length is no positive number; a tensor is judged when a run starts.
+        OptionsError: if the length is no positive number, or the type unknown; a tensor is judged when a run starts.
         ShapeError: if it is a tensor that does not fit to the batch of the run.
 
     Examples:
@@ -29,10 +32,10 @@ class ConstantStepsize(Stepsize):
         0.5
     """
 
-    def __init__(self, length: float | torch.Tensor = 1.0) -> None:
+    def __init__(self, length: float | torch.Tensor = 1.0, *, type: str = "relative") -> None:
         if not isinstance(length, torch.Tensor) and not (isinstance(length, (int, float)) and 0 < length < math.inf):
             raise OptionsError(f"ConstantStepsize: length must be a positive number, got {length!r}")
-        self.length = length
+        self.length, self.type = length, check_type(self, type)
 
     def init(self, p: Any, o: Any) -> Any:
         """Lay the length out over the batch once."""
@@ -49,8 +52,10 @@ class ConstantStepsize(Stepsize):
         return {"length": lane.full(lane.scalar(length.to(first_leaf(o.x).device)))}
 
     def __call__(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
-        """Return the length."""
-        return memory_of(self, p, o)["length"]
+        """Return the length, or what moves by it."""
+        length = memory_of(self, p, o)["length"]
+        return length if self.type == "relative" else absolute(p, o, lane_of(p, o), length, eta)
 
     def __repr__(self) -> str:
-        return f"ConstantStepsize({self.length})"
+        told = "" if self.type == "relative" else f", type={self.type!r}"
+        return f"ConstantStepsize({self.length}{told})"

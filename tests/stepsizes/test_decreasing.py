@@ -63,3 +63,10 @@ def test_subtrahend_and_exponent_are_numbers(name, value):
 
 def test_repr():
     assert repr(DecreasingStepsize(2, exponent=0.5)) == "DecreasingStepsize(2, 1.0, 0.0, 0.5)"
+
+
+def test_a_shift_moves_the_denominator():
+    assert [DecreasingStepsize(2.0, shift=2.0).at(i) for i in (1, 2, 6)] == [2 / 3, 0.5, 0.25]
+    assert repr(DecreasingStepsize(2.0, shift=2.0)) == "DecreasingStepsize(2.0, 1.0, 0.0, 1.0, shift=2.0)"
+    with pytest.raises(OptionsError, match="shift must be a number above -1"):
+        DecreasingStepsize(2.0, shift=-1.0)

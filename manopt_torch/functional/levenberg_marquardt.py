@@ -1,0 +1,65 @@
+"""The arithmetic of damped Gauss-Newton steps, as pure functions of tensors with the batch axes in front."""
+
+import math
+from typing import Any
+
+import torch
+
+from manopt_torch._typing import Scalar
+
+
+def model_terms(
+    gradient: torch.Tensor,  # shape: (*batch, n)
+    step: torch.Tensor,  # shape: (*batch, n)
+    matrix: torch.Tensor,  # shape: (*batch, n), the diagonal of D
+) -> tuple[torch.Tensor, torch.Tensor]:
+    r"""Return $-g' s$ and $s' D s$ for the solution of $(J'J + \lambda D) s = -g$, each of shape `(*batch,)`.
+
+    The linear model predicts a reduction of the cost by $\frac12 (-g' s + \lambda s' D s)$, the damped one by half the
+    first term; $\lambda s' D s / (-g' s)$ is the share that the damping has in the step.
+    """
+    return -(gradient * step).sum(-1), (matrix * (step * step)).sum(-1)
+
+
+def cosine(
+    gradient: torch.Tensor,  # shape: (*batch, n), J'r
+    diagonal: torch.Tensor,  # shape: (*batch, n), the squared lengths of the columns of J
+    cost: torch.Tensor,  # shape: (*batch,), half the squared length of r
+) -> torch.Tensor:
+    r"""Return the largest $\lvert J_j' r\rvert / (\lVert J_j\rVert \lVert r\rVert)$, shape `(*batch,)`.
+
+    Zero where the residuals vanish; a column of zeros has no angle.
+    """
+    squares = torch.nan_to_num(gradient * gradient / diagonal, nan=0.0).amax(-1)
+    return torch.nan_to_num(squares / (2 * cost), nan=0.0).sqrt()
+
+
+def felt(
+    diagonal: torch.Tensor,  # shape: (*batch, n), of J'J
+    matrix: torch.Tensor,  # shape: (*batch, n), the diagonal of D
+) -> torch.Tensor:
+    r"""Return the damping below which $\lambda D$ is lost in the rounding of $J' J$, shape `(*batch,)`."""
+    return (diagonal / matrix).amax(-1) * torch.finfo(diagonal.dtype).eps
+
+
+def relative_length(
+    step: torch.Tensor,  # shape: (*batch, n)
+    sizes: torch.Tensor,  # shape: (*batch, n), of the coordinates of the point
+    matrix: torch.Tensor,  # shape: (*batch, n), weights of the coordinates
+) -> torch.Tensor:
+    r"""Return $\lVert s\rVert_D / \lVert x\rVert_D$, infinite where $x$ is zero, shape `(*batch,)`."""
+    root = matrix.sqrt()
+    step, whole = (torch.linalg.vector_norm(root * t, dim=-1) for t in (step, sizes))
+    return torch.where(whole > 0, step / whole, math.inf)
+
+
+def remaining(lane: Any, length: Scalar, former: Scalar, share: Scalar) -> Scalar:
+    r"""Estimate how far the solution still is after a step: $\ell \sum_{k \ge 1} q^k$ for steps that shrink by $q$.
+
+    $q = \ell / \ell_{\text{former}}$. Infinite unless $q < 1/2$ and the former length is known (not zero), and where
+    the damping has more than a tenth of the step: its length then says nothing about convergence.
+    """
+    q = lane.div(length, former)
+    # a point at zero makes relative lengths infinite: that says nothing either
+    known = lane.isfinite(former) & (q < 0.5) & (share < 0.1)
+    return lane.where(known, length * lane.div(q, 1.0 - q), lane.full(float("inf")))

@@ -1,0 +1,265 @@
+r"""Truncated conjugate gradients: minimise a quadratic model in a ball, each problem of a batch to its own end.
+
+$$m(\eta) = \langle g, \eta\rangle + \tfrac12\langle\eta, H\eta\rangle \quad\text{subject to}\quad
+\lVert\eta\rVert \le \Delta$$
+
+by the method of Steihaug and Toint: conjugate gradients from zero until the residual is small, the boundary is reached,
+or a direction of no positive curvature leads there. The norm is that of the inverse preconditioner. A product with $H$
+that is not finite counts as no curvature.
+
+References: [Steihaug:1983]; [Toint:1981]; [AbsilBakerGallivan:2007]; [ConnGouldToint:2000], section 7.5.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+
+from manopt_torch._typing import Mask, Scalar, Tangent
+from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.points import map_leaves
+
+# why an inner iteration was the last one; 0 while it runs
+NEGATIVE_CURVATURE, EXCEEDED, RESIDUAL, MODEL_INCREASED, ALL_ITERATIONS = 1, 2, 3, 4, 5
+INNER_REASONS = (
+    "running",
+    "negative curvature",
+    "trust region exceeded",
+    "residual reduced",
+    "model increased",
+    "all iterations used",
+)
+
+
+class QuadraticModel(NamedTuple):
+    """The quadratic model at a point."""
+
+    M: Manifold
+    x: Any
+    gradient: Tangent
+    hessian: Callable[[Tangent], Tangent]
+    precondition: Callable[[Tangent], Tangent] | None = None
+
+
+class CGState(NamedTuple):
+    """Where the iteration is: at `eta`, with the search direction `-s` there."""
+
+    eta: Tangent
+    fall: Scalar  # -m(eta)
+    run: Mask
+    reason: Scalar  # int code
+    count: Scalar  # int, iterations made
+    # for those that run
+    residual: Tangent  # gradient of the model
+    s: Tangent
+    zr: Scalar  # <residual, preconditioned residual>
+    rr: Scalar  # <residual, residual>
+    ed: Scalar  # <eta, -s> in the norm of the inverse preconditioner, as the following two
+    ss: Scalar  # squared norm of s
+    ee: Scalar  # squared norm of eta, for all
+
+
+class Product(NamedTuple):
+    """The product of the Hessian with a search direction: the costly part of an iteration."""
+
+    hs: Tangent
+    shs: Scalar  # <s, hs>
+
+
+class Past(NamedTuple):
+    """What an iteration started from; enough to repeat it for a smaller radius without a product."""
+
+    state: CGState
+    product: Product
+    first: bool
+
+
+def start_cg(lane: Any, model: QuadraticModel, active: Mask, eta: Tangent | None = None) -> CGState:
+    """Start at zero, or at `eta`, for which a preconditioner must be the identity.
+
+    Args:
+        lane: the lane of the run.
+        model: the quadratic model.
+        active: the problems that iterate; those with gradient zero are done at once.
+        eta: a tangent vector inside the trust region.
+    """
+    M, x, g = model.M, model.x, model.gradient
+    start = map_leaves(torch.zeros_like, g) if eta is None else eta
+    residual = g if eta is None else map_leaves(torch.add, g, model.hessian(eta))
+    z, zr, rr = _preconditioned(lane, model, residual)
+    ee = ed = fall = lane.full(0.0)
+    if eta is not None:
+        ee, ed = lane.scalar(M.inner(x, eta, eta)), -lane.scalar(M.inner(x, eta, z))
+        fall = _fall(lane, model, eta, residual)
+    run = active & (zr > 0)
+    return CGState(start, fall, run, lane.where(run, 0, RESIDUAL), lane.full(0), residual, z, zr, rr, ed, zr, ee)
+
+
+def advance(
+    lane: Any, model: QuadraticModel, radius: Scalar | None, target: Scalar, now: CGState, first: bool
+) -> tuple[CGState, Product]:
+    """Carry out one iteration: one product with the Hessian.
+
+    Args:
+        lane: the lane of the run.
+        model: the quadratic model.
+        radius: of the trust region; None is none, and a direction without positive curvature ends the iteration.
+        target: squared norm of the residual at which a problem is done.
+        now: the state.
+        first: whether it is the first iteration of all.
+    """
+    hs = model.hessian(now.s)
+    product = Product(hs, lane.scalar(model.M.inner(model.x, now.s, hs)))
+    return move(lane, model, radius, target, Past(now, product, first)), product
+
+
+def move(lane: Any, model: QuadraticModel, radius: Scalar | None, target: Scalar, past: Past) -> CGState:
+    """Carry out an iteration whose product is known. Problems that do not run keep all that they have, bit for bit."""
+    now, (hs, shs), first = past
+    run, curved = now.run, shs > 0
+    alpha = lane.div(now.zr, shs)
+    ee = now.ee + alpha * (2.0 * now.ed + alpha * now.ss)
+    inside = curved & (ee < (math.inf if radius is None else radius * radius))  # NaN is outside
+    step = alpha
+    if not lane.lone or not inside:
+        edge = _without_radius(lane, alpha, first) if radius is None else _to_boundary(lane, radius, now)
+        step = lane.where(inside, alpha, edge)
+        ee = lane.where(inside, ee, now.ee if radius is None else radius * radius)
+    eta, residual = lane.axpy(now.eta, -step, now.s), lane.axpy(now.residual, -step, hs)
+    fall = now.fall + step * (now.zr - 0.5 * step * lane.where(lane.isfinite(shs), shs, 0.0))
+    if not first and (not lane.lone or inside):
+        # the same again, but for rounding, or where H is not symmetric: then the model may increase
+        fall = lane.where(inside, _fall(lane, model, eta, residual), fall)
+    moves = run & (lane.not_(inside) | (fall > now.fall))
+    eta, fall = lane.pick(moves, eta, now.eta), lane.where(moves, fall, now.fall)
+    ee, count, on = lane.where(moves, ee, now.ee), now.count + run, moves & inside
+    reason = lane.where(inside, MODEL_INCREASED, lane.where(curved, EXCEEDED, NEGATIVE_CURVATURE))
+    if lane.lone and not on:
+        return CGState(eta, fall, False, reason, count, *now[5:11], ee)
+    z, zr, rr = _preconditioned(lane, model, residual)
+    beta = lane.div(zr, now.zr)
+    left = on & (rr > target)
+    reason = lane.where(run & lane.not_(on), reason, lane.where(left, 0, lane.where(run, RESIDUAL, now.reason)))
+    s = lane.pick(left, lane.axpy(z, beta, now.s), now.s)  # a finished direction must not grow
+    ed, ss = beta * (now.ed + alpha * now.ss), zr + beta * beta * now.ss
+    return CGState(eta, fall, left, reason, count, residual, s, zr, rr, ed, ss, ee)
+
+
+def _preconditioned(lane: Any, model: QuadraticModel, residual: Tangent) -> tuple[Tangent, Scalar, Scalar]:
+    """Return the preconditioned residual, its product with the residual, and the squared norm of the residual."""
+    rr = lane.scalar(model.M.inner(model.x, residual, residual))
+    if model.precondition is None:
+        return residual, rr, rr
+    z = model.precondition(residual)
+    return z, lane.scalar(model.M.inner(model.x, residual, z)), rr
+
+
+def _fall(lane: Any, model: QuadraticModel, eta: Tangent, residual: Tangent) -> Scalar:
+    r"""Return $-m(\eta)$ from the residual: $m(\eta) = \frac12\langle\eta, g + r\rangle$."""
+    both = map_leaves(torch.add, model.gradient, residual)
+    return -0.5 * lane.scalar(model.M.inner(model.x, eta, both))
+
+
+def _without_radius(lane: Any, alpha: Scalar, first: bool) -> Scalar:
+    """Return the step along `-s` where nothing bounds it: at first that of the opposite curvature, later none."""
+    return lane.where(lane.isfinite(alpha) & (abs(alpha) > 0), abs(alpha), 1.0) if first else 0.0
+
+
+def _to_boundary(lane: Any, radius: Scalar, now: CGState) -> Scalar:
+    """Return the step along `-s` that reaches the boundary."""
+    room = radius * radius - now.ee
+    # the usual root, in the form without cancellation
+    return lane.div(room, now.ed + lane.sqrt(now.ed * now.ed + now.ss * room))
+
+
+class CGRule(NamedTuple):
+    """When the iteration ends, see `TrustRegionsOptions`."""
+
+    theta: float
+    kappa: float
+    most: int  # iterations
+
+
+def residual_target(lane: Any, start: CGState, theta: float, kappa: float) -> Scalar:
+    r"""Return the square of $\lVert r_0\rVert \min(\lVert r_0\rVert^\theta, \kappa)$, the residual to reach."""
+    # kappa <= 1, so what exceeds one does not count; larger numbers could overflow
+    power = start.rr if theta == 1 else lane.min(start.rr, 1.0) ** theta
+    return start.rr * lane.min(power, kappa * kappa)
+
+
+def truncated_cg(
+    lane: Any,
+    model: QuadraticModel,
+    radius: Scalar | None,
+    active: Mask,
+    rule: CGRule,
+    *,
+    eta: Tangent | None = None,
+    path: list[Past] | None = None,
+    remember: Scalar = 0.0,
+) -> CGState:
+    """Iterate until every problem has a reason to stop; one product with the Hessian and one host read a round.
+
+    Args:
+        lane: the lane of the run.
+        model: the quadratic model.
+        radius: of the trust region; None is none.
+        active: the problems that iterate.
+        rule: when the iteration ends.
+        eta: where to start; None is zero.
+        path: a list that takes what `rewind` needs (lone problems only).
+        remember: iterations that start within this radius are put into the path.
+    """
+    now = start_cg(lane, model, active, eta)
+    target = residual_target(lane, now, rule.theta, rule.kappa)
+    rounds = 0
+    while rounds < rule.most and lane.any(now.run):
+        former = now
+        now, product = advance(lane, model, radius, target, former, rounds == 0)
+        if path is not None and former.ee < remember * remember:
+            path.append(Past(former, product, rounds == 0))
+        rounds += 1
+    return now._replace(reason=lane.where(now.run, ALL_ITERATIONS, now.reason))
+
+
+def rewind(lane: Any, model: QuadraticModel, radius: Scalar, path: list[Past]) -> CGState | None:
+    r"""Return what a fresh iteration within a smaller radius would, without a product.
+
+    Iterates grow in norm, so the iteration is the same up to the step that crosses the new boundary.
+
+    Args:
+        lane: the lane of the run, of a lone problem.
+        model: the quadratic model, that of the path.
+        radius: less than the length of the path's last iterate.
+        path: what `truncated_cg` has noted.
+
+    Returns:
+        The state at the boundary; None if the path does not get there.
+    """
+    for past in path:
+        now, (_, shs), _ = past
+        alpha = lane.div(now.zr, shs)
+        if not (shs > 0 and now.ee + alpha * (2.0 * now.ed + alpha * now.ss) < radius * radius):
+            return move(lane, model, radius, 0.0, past)
+    return None
+
+
+def cauchy_point(lane: Any, model: QuadraticModel, radius: Scalar, state: CGState) -> CGState:
+    """Return the minimiser of the model along its gradient where that is better than `state`; one more product."""
+    M, x, g = model.M, model.x, model.gradient
+    hg = model.hessian(g)
+    squared, curvature = lane.scalar(M.inner(x, g, g)), lane.scalar(M.inner(x, g, hg))
+    edge = lane.div(radius, lane.sqrt(squared))
+    free = lane.div(squared, curvature)
+    inside = (curvature > 0) & (free < edge)
+    step = lane.where(inside, free, edge)
+    fall = step * (squared - 0.5 * step * lane.where(lane.isfinite(curvature), curvature, 0.0))
+    better = (fall > state.fall) & (squared > 0)
+    reason = lane.where(inside, RESIDUAL, lane.where(curvature > 0, EXCEEDED, NEGATIVE_CURVATURE))
+    return state._replace(
+        eta=lane.pick(better, lane.scale(-step, g), state.eta),
+        fall=lane.where(better, fall, state.fall),
+        ee=lane.where(better, step * step * squared, state.ee),
+        reason=lane.where(better, reason, state.reason),
+    )

@@ -1,0 +1,163 @@
+"""What line searches with derivatives share: both faces, the first trial, and what they leave in the options."""
+
+from abc import abstractmethod
+from dataclasses import fields
+from typing import Any
+
+import torch
+
+from manopt_torch.errors import OptionsError
+from manopt_torch.functional.linesearch import Found, Trial
+from manopt_torch.functional.masked import lane_for
+from manopt_torch.functional.ray import Ray, Sample
+from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.points import first_leaf
+from manopt_torch.plans.options import check_range, lane_of, memory_of
+from manopt_torch.problems.base import check_cost
+from manopt_torch.problems.gradient import GradientProblem
+from manopt_torch.stepsizes.base import Linesearch
+
+# how often (in iterations) accepted steps are compared with the smallest that still moves the point
+LOOK_FOR_STAGNATION = 16
+
+
+class RayLinesearch(Linesearch):
+    """Base of the line searches that look at costs and slopes along the direction.
+
+    A subclass is a dataclass with the fields below and `search`. The gradient at the accepted point is left in
+    `o.trial`, so that the solver need not ask for it again.
+    """
+
+    initial_stepsize: float
+    initial_guess: Any
+    max_stepsize: float | None
+    cost_resolution: float
+    retraction_method: str | None
+
+    def check_shared(self) -> None:
+        """Check the parameters that all these searches have."""
+        check_range(self, "initial_stepsize", 0.0, float("inf"))
+        if self.max_stepsize is not None:
+            check_range(self, "max_stepsize", 0.0, float("inf"), open_high=False)
+        check_range(self, "cost_resolution", 0.0, float("inf"), open_low=False)
+        check_guess(self)
+
+    @abstractmethod
+    def search(self, ray: Ray, step: Any, active: Any) -> Found:
+        """Search along a ray from the first trial `step`; problems that are not active stay at the start."""
+
+    def init(self, p: Any, o: Any) -> Any:
+        """Start from the initial step size."""
+        return {"last": lane_of(p, o).full(float(self.initial_stepsize))}
+
+    def initial(self, p: Any, o: Any) -> Any:
+        """Return the initial step size."""
+        return lane_of(p, o).full(float(self.initial_stepsize))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Search as `(p, o, i[, eta])` in a run, or as `(M, x, F, gradient[, eta])` without one."""
+        alone = args and isinstance(args[0], Manifold)
+        return self._search_alone(*args, **kwargs) if alone else self._search_in_run(*args, **kwargs)
+
+    def _search_in_run(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
+        lane, memory = lane_of(p, o), memory_of(self, p, o)
+        cost, gradient = o.cost, o.gradient
+        if cost is None or gradient is None:  # called by hand before the run was initialised
+            cost, gradient = p.get_cost_and_gradient(o.x)
+        active = lane.full(True) if o.active is None else o.active
+        ray = ray_from(lane, p, o.x, cost, gradient, eta, o.retraction_method, self.max_stepsize, self.cost_resolution)
+        found = self.search(ray, first_trial(ray, self.initial_guess, i, memory["last"]), active)
+        moved = active & lane.not_(found.failed)
+        memory["last"], o.trial = lane.where(moved, found.step, memory["last"]), found.trial
+        note_stagnation(o, i, ray, found)
+        return found.step
+
+    def _search_alone(self, M: Manifold, x: Any, F: Any, gradient: Any, eta: Any = None) -> Any:
+        lane, p = lane_for(M, x), GradientProblem(M, F, gradient if callable(gradient) else None)
+        cost = F(x)
+        check_cost(cost, lane.shape)
+        here = gradient(x) if callable(gradient) else gradient
+        ray = ray_from(
+            lane, p, x, cost.detach(), here, eta, self.retraction_method, self.max_stepsize, self.cost_resolution
+        )
+        first = first_trial(ray, self.initial_guess, 1, lane.full(float(self.initial_stepsize)))
+        return self.search(ray, first, lane.full(True)).step
+
+    def __repr__(self) -> str:
+        told: list[str] = []
+        for f in fields(self):  # pyright: ignore  (subclasses are dataclasses)
+            value = getattr(self, f.name)
+            if f.init and repr(value) != repr(f.default_factory() if callable(f.default_factory) else f.default):
+                told.append(f"{f.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(told)})"
+
+
+def check_guess(search: Any) -> None:
+    """Raise an OptionsError unless the initial guess is one."""
+    guess = search.initial_guess
+    if not callable(guess) or isinstance(guess, type):
+        raise OptionsError(
+            f"{type(search).__name__}: initial_guess must be one such as ArmijoInitialGuess(), got {guess!r}"
+        )
+
+
+def ray_from(
+    lane: Any,
+    p: Any,
+    x: Any,
+    cost: torch.Tensor,
+    gradient: Any,
+    eta: Any,
+    method: str | None,
+    max_stepsize: float | None,
+    resolution: float,
+) -> Ray:
+    """Return the ray from `x` along `eta`, or along minus the gradient if that is None."""
+    M, sign = p.M, -1.0 if eta is None else 1.0
+    direction = gradient if eta is None else eta
+    slope = sign * lane.scalar(M.inner(x, gradient, direction))
+
+    def probe(s: Any) -> Trial:
+        y = M.retract(x, direction, sign * s, method)
+        return Trial(y, *p.trial(y))
+
+    def differentiate(trial: Trial) -> tuple[Any, Any]:
+        g = p.gradient_from(trial.x, trial.context)
+        along = M.transport(x, trial.x, direction)
+        return g, sign * lane.scalar(M.inner(trial.x, g, along))
+
+    def squared_length() -> Any:
+        return -slope if eta is None else lane.scalar(M.inner(x, eta, eta))
+
+    value = lane.scalar(cost)
+    # along a direction of ascent only an equal or a lower cost will do
+    start = Sample(lane.full(0.0), value, lane.min(slope, 0.0), Trial(x, cost, None, gradient))
+    slack = resolution * torch.finfo(cost.dtype).eps * abs(value)
+    ray = Ray(
+        lane, M, direction, start, float("inf"), slack, probe, differentiate, lambda: _smallest(ray), squared_length
+    )
+    radius = M.injectivity_radius(x) if max_stepsize is None else max_stepsize
+    if isinstance(radius, torch.Tensor) or radius != float("inf"):
+        ray = ray._replace(longest=lane.div(lane.scalar(radius), ray.length()))
+    return ray
+
+
+def first_trial(ray: Ray, guess: Any, i: int, last: Any) -> Any:
+    """Return the first step to try, not longer than the longest."""
+    return ray.lane.min(guess(ray, i, last), ray.longest)
+
+
+def note_stagnation(o: Any, i: int, ray: Ray, found: Found) -> None:
+    """Mark the problems whose search was in vain, or whose steps no longer move the point."""
+    if o.stagnated is None:
+        return
+    o.stagnated = o.stagnated | found.failed
+    if i % LOOK_FOR_STAGNATION == 0:
+        o.stagnated = o.stagnated | (o.active & (found.step <= ray.smallest()))
+
+
+def _smallest(ray: Ray) -> Any:
+    """Return the step below which rounding swallows the whole move."""
+    lane, x = ray.lane, ray.start.trial.x
+    eps = torch.finfo(first_leaf(x).dtype).eps
+    return lane.div(eps * lane.size(x), lane.size(ray.direction))

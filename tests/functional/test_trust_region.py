@@ -1,0 +1,54 @@
+"""The quality of a model and the next radius, by a table."""
+
+import math
+
+import pytest
+import torch
+
+from manopt_torch.functional.masked import Batch, Lone
+from manopt_torch.functional.truncated_cg import EXCEEDED, NEGATIVE_CURVATURE, RESIDUAL, CGState
+from manopt_torch.functional.trust_region import RadiusRule, model_quality, next_radius
+
+RULE = RadiusRule(4.0, 0.1, 0.25, 0.75, 2.0)
+# radius, squared length, reason, rho, accepted -> the next radius
+TABLE = [
+    (1.0, 1.0, EXCEEDED, 0.9, True, 2.0),
+    (1.0, 1.0, NEGATIVE_CURVATURE, 0.9, True, 2.0),
+    (3.0, 9.0, EXCEEDED, 0.9, True, 4.0),  # not beyond the largest
+    (1.0, 0.25, RESIDUAL, 0.9, True, 1.0),  # inside
+    (1.0, 1.0, EXCEEDED, 0.5, True, 1.0),
+    (1.0, 1.0, EXCEEDED, 0.05, True, 0.25),
+    (1.0, 1.0, EXCEEDED, 0.05, False, 0.25),
+    (1.0, 0.25, RESIDUAL, -3.0, False, 0.125),  # of the length of the step
+    (1.0, 1.0, EXCEEDED, -math.inf, False, 0.25),
+    (1.0, 1.0, EXCEEDED, math.nan, False, 0.25),
+]
+
+
+def state(reason: object, ee: object) -> CGState:
+    return CGState(*[None] * 11, ee)._replace(reason=reason)  # pyright: ignore
+
+
+@pytest.mark.parametrize(("radius", "ee", "reason", "rho", "accepted", "expected"), TABLE)
+def test_the_radius_of_a_lone_problem(
+    radius: float, ee: float, reason: int, rho: float, accepted: bool, expected: float
+) -> None:
+    assert next_radius(Lone(), RULE, radius, state(reason, ee), rho, accepted) == expected
+
+
+def test_the_radii_of_a_batch() -> None:
+    radius, ee, reason, rho, accepted, expected = (torch.tensor(column) for column in zip(*TABLE, strict=True))
+    lane = Batch((len(TABLE),), radius)
+    found = next_radius(lane, RULE, radius.double(), state(reason, ee.double()), rho.double(), accepted)
+    assert found.tolist() == expected.tolist()
+
+
+def test_the_quality() -> None:
+    lane = Lone()
+    assert model_quality(lane, 3.0, 1.0, 4.0, 0.0) == (0.5, True)
+    assert model_quality(lane, 3.0, math.inf, 4.0, 0.0) == (-math.inf, True)
+    assert model_quality(lane, 3.0, 1.0, -4.0, 0.0) == (-0.5, False)
+    # noise of the cost does not matter
+    rho, falls = model_quality(lane, 3.0, 3.0 + 1e-15, 1e-20, 1e-12)
+    assert falls and rho == pytest.approx(1.0, abs=1e-2)
+    assert model_quality(lane, 3.0, 3.0, 0.0, 1e-12) == (1.0, True)
