@@ -1,0 +1,70 @@
+"""What a rule of the conjugate gradient method is, and what it is shown."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from manopt_torch.plans.options import Functor
+
+
+class Proposal:
+    r"""What a step has found before it is committed; it stands in `o.proposal` while the rules are asked.
+
+    The options still hold the former point `o.x` with `o.gradient`, `o.preconditioned`, `o.square`, `o.direction` and
+    `o.slope`. In the formulas of the rules these are $g$, $\delta$, ..., the new ones $g_+$, and $\mathcal T$ is the
+    transport from the former point to the new one.
+
+    Args:
+        x: the new point.
+        gradient: the gradient there, $g_+$.
+        preconditioned: the preconditioner applied to it, $P g_+$; the gradient itself if there is none.
+        carried: the former direction transported there, $\mathcal T\delta$.
+        square: $\langle g_+, P g_+\rangle$, in the form of the lane.
+        along: $\langle g_+, \mathcal T\delta\rangle$, likewise.
+    """
+
+    __slots__ = ("_change", "along", "carried", "gradient", "preconditioned", "slope", "square", "x")
+
+    def __init__(self, x: Any, gradient: Any, preconditioned: Any, carried: Any, square: Any, along: Any) -> None:
+        self.x = x
+        self.gradient = gradient
+        self.preconditioned = preconditioned
+        self.carried = carried
+        self.square = square
+        self.along = along
+        self.slope: Any = None  # of the new direction, once the coefficient is known
+        self._change: Any = None
+
+    def change(self, p: Any, o: Any) -> Any:
+        r"""Return the change of the gradient, $y = g_+ - \mathcal T g$, computed once for all rules of a step."""
+        if self._change is None:
+            self._change = o.lane.axpy(self.gradient, -1.0, p.M.transport(o.x, self.x, o.gradient))
+        return self._change
+
+
+class ConjugateCoefficient(Functor, ABC):
+    r"""Choose the $\beta$ of the next direction $-P g_+ + \beta\,\mathcal T\delta$.
+
+    Called as `(p, o, i)` after the point of iteration `i` has been found and before it is committed: the options
+    hold the former point, `o.proposal` (a `Proposal`) the new one. A value that is not finite counts as zero.
+    """
+
+    @abstractmethod
+    def __call__(self, p: Any, o: Any, i: int) -> Any:
+        """Return a number, or a tensor of shape `(*batch,)` with a coefficient for each problem."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class RestartCondition(Functor, ABC):
+    """Tell which problems give up their direction and go on along minus the (preconditioned) gradient.
+
+    Called as `(p, o, i)` like a `ConjugateCoefficient`; `o.proposal.slope` is the slope of the direction in question.
+    """
+
+    @abstractmethod
+    def __call__(self, p: Any, o: Any, i: int) -> Any:
+        """Return a bool, or a tensor of shape `(*batch,)`."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"

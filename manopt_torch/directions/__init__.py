@@ -1,0 +1,29 @@
+"""Direction rules: functors that decide where each problem goes."""
+
+from manopt_torch.directions.accumulated import AdadeltaRule as AdadeltaRule
+from manopt_torch.directions.accumulated import AdagradRule as AdagradRule
+from manopt_torch.directions.average import AverageGradientRule as AverageGradientRule
+from manopt_torch.directions.average import CoordinateMomentumRule as CoordinateMomentumRule
+from manopt_torch.directions.base import DirectionRule as DirectionRule
+from manopt_torch.directions.chain import Chain as Chain
+from manopt_torch.directions.chain import GradientRule as GradientRule
+from manopt_torch.directions.chain import LambdaRule as LambdaRule
+from manopt_torch.directions.chain import ScaleRule as ScaleRule
+from manopt_torch.directions.clip import ClipNormRule as ClipNormRule
+from manopt_torch.directions.clip import ClipValueRule as ClipValueRule
+from manopt_torch.directions.clip import NormalizeRule as NormalizeRule
+from manopt_torch.directions.clip import SignRule as SignRule
+from manopt_torch.directions.equilibrate import EquilibratedRule as EquilibratedRule
+from manopt_torch.directions.mask import CautiousRule as CautiousRule
+from manopt_torch.directions.mask import DropoutRule as DropoutRule
+from manopt_torch.directions.moments import AdamRule as AdamRule
+from manopt_torch.directions.moments import RMSPropRule as RMSPropRule
+from manopt_torch.directions.moments import from_halflife as from_halflife
+from manopt_torch.directions.momentum import HeavyBallRule as HeavyBallRule
+from manopt_torch.directions.momentum import NesterovRule as NesterovRule
+from manopt_torch.directions.perturb import NoiseRule as NoiseRule
+from manopt_torch.directions.perturb import WeightDecayRule as WeightDecayRule
+from manopt_torch.directions.precondition import LaplacianSmoothingRule as LaplacianSmoothingRule
+from manopt_torch.directions.precondition import PreconditionedDirectionRule as PreconditionedDirectionRule
+from manopt_torch.directions.rprop import RpropRule as RpropRule
+from manopt_torch.directions.two_sequence import ZhangSraRule as ZhangSraRule
