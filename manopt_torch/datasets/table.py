@@ -12,7 +12,7 @@ from manopt_torch.errors import OptionsError, ShapeError
 class Table(NamedTuple):
     """A table of numbers whose rows fall into groups.
 
-    Args:
+    Attributes:
         values: the numbers, shape `(rows, columns)`.
         labels: the group of each row, an index into `names`, shape `(rows,)`, int64.
         names: what the groups are called.

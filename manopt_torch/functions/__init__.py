@@ -1,0 +1,55 @@
+"""The function library of the Manopt line: costs, gradients, proximal maps and differentials on manifolds."""
+
+from manopt_torch.functions.collaborative_proximal import prox_collaborative_tv as prox_collaborative_tv
+from manopt_torch.functions.differentials import adjoint_differential_exp_argument as adjoint_differential_exp_argument
+from manopt_torch.functions.differentials import (
+    adjoint_differential_exp_basepoint as adjoint_differential_exp_basepoint,
+)
+from manopt_torch.functions.differentials import (
+    adjoint_differential_geodesic_endpoint as adjoint_differential_geodesic_endpoint,
+)
+from manopt_torch.functions.differentials import (
+    adjoint_differential_geodesic_startpoint as adjoint_differential_geodesic_startpoint,
+)
+from manopt_torch.functions.differentials import adjoint_differential_log_argument as adjoint_differential_log_argument
+from manopt_torch.functions.differentials import (
+    adjoint_differential_log_basepoint as adjoint_differential_log_basepoint,
+)
+from manopt_torch.functions.differentials import differential_exp_argument as differential_exp_argument
+from manopt_torch.functions.differentials import differential_exp_basepoint as differential_exp_basepoint
+from manopt_torch.functions.differentials import differential_geodesic_endpoint as differential_geodesic_endpoint
+from manopt_torch.functions.differentials import differential_geodesic_startpoint as differential_geodesic_startpoint
+from manopt_torch.functions.differentials import differential_log_argument as differential_log_argument
+from manopt_torch.functions.differentials import differential_log_basepoint as differential_log_basepoint
+from manopt_torch.functions.distances import cost_distance as cost_distance
+from manopt_torch.functions.distances import grad_distance as grad_distance
+from manopt_torch.functions.distances import prox_distance as prox_distance
+from manopt_torch.functions.errors import mean_absolute_error as mean_absolute_error
+from manopt_torch.functions.errors import mean_squared_error as mean_squared_error
+from manopt_torch.functions.forward_logs import adjoint_differential_forward_logs as adjoint_differential_forward_logs
+from manopt_torch.functions.forward_logs import differential_forward_logs as differential_forward_logs
+from manopt_torch.functions.forward_logs import forward_logs as forward_logs
+from manopt_torch.functions.jacobi_fields import adjoint_jacobi_field as adjoint_jacobi_field
+from manopt_torch.functions.jacobi_fields import beta_exp_argument as beta_exp_argument
+from manopt_torch.functions.jacobi_fields import beta_exp_basepoint as beta_exp_basepoint
+from manopt_torch.functions.jacobi_fields import beta_geodesic_startpoint as beta_geodesic_startpoint
+from manopt_torch.functions.jacobi_fields import beta_log_argument as beta_log_argument
+from manopt_torch.functions.jacobi_fields import beta_log_basepoint as beta_log_basepoint
+from manopt_torch.functions.jacobi_fields import jacobi_field as jacobi_field
+from manopt_torch.functions.proximal_maps import prox_parallel_tv as prox_parallel_tv
+from manopt_torch.functions.proximal_maps import prox_tv as prox_tv
+from manopt_torch.functions.second_order_proximal import prox_tv2 as prox_tv2
+from manopt_torch.functions.second_order_variation import (
+    cost_intrinsic_infimal_convolution_tv12 as cost_intrinsic_infimal_convolution_tv12,
+)
+from manopt_torch.functions.second_order_variation import cost_l2_tv2 as cost_l2_tv2
+from manopt_torch.functions.second_order_variation import cost_l2_tv_tv2 as cost_l2_tv_tv2
+from manopt_torch.functions.second_order_variation import cost_tv2 as cost_tv2
+from manopt_torch.functions.second_order_variation import (
+    grad_intrinsic_infimal_convolution_tv12 as grad_intrinsic_infimal_convolution_tv12,
+)
+from manopt_torch.functions.second_order_variation import grad_tv2 as grad_tv2
+from manopt_torch.functions.total_variation import cost_collaborative_tv as cost_collaborative_tv
+from manopt_torch.functions.total_variation import cost_l2_tv as cost_l2_tv
+from manopt_torch.functions.total_variation import cost_tv as cost_tv
+from manopt_torch.functions.total_variation import grad_tv as grad_tv
