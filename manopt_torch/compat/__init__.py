@@ -1,0 +1,1 @@
+"""The call signatures of other packages, on top of the solvers of this one."""
