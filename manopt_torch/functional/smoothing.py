@@ -85,7 +85,7 @@ class LinearQuadraticHuber(Smoothing):
 
     def equality(self, h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         """Return the smooth approximation."""
-        return u * (1 + (h / u).square()).sqrt()
+        return torch.hypot(h, u.expand_as(h))
 
     def inequality_slope(self, g: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         """Return its derivative."""

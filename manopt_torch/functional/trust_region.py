@@ -55,9 +55,7 @@ def next_radius(lane: Any, rule: RadiusRule, radius: Scalar, inner: CGState, rho
     return lane.where(accepted, shrunk, rule.reduction_factor * lane.min(radius, lane.sqrt(inner.ee)))
 
 
-def random_start(
-    lane: Any, model: QuadraticModel, radius: Scalar, sigma: float, generator: torch.Generator
-) -> Tangent:
+def random_start(lane: Any, model: QuadraticModel, radius: Scalar, sigma: float, generator: torch.Generator) -> Tangent:
     """Return a random tangent vector of length sigma, or well inside a trust region that is smaller.
 
     Args:

@@ -16,8 +16,12 @@ from manopt_torch.problems.counted import bare_problem
 _CLASS_WITH = {
     "gradient": "GradientProblem",
     "hessian": "HessianProblem",
+    "smooth_gradient": "CompositeProblem",
     "subgradient": "SubGradientProblem",
     "proximal_map": "ProximalProblem",
+    "residuals": "LeastSquaresProblem",
+    "jacobian": "LeastSquaresProblem",
+    "constraints": "ConstrainedProblem",
 }
 
 
@@ -47,8 +51,13 @@ def begin(p: Any, o: Options) -> None:
     o.iteration, o.asked, o.trial, o.active_count = 0, None, None, None
 
 
-def first_evaluation(p: Any, o: Options) -> None:
+def first_evaluation(p: Any, o: Options, gradient_from: Any = None) -> None:
     """Evaluate cost and gradient at the start; mark the problems where one of them is not finite.
+
+    Args:
+        p: the problem.
+        o: the options.
+        gradient_from: takes the gradient at an evaluated point; None is the problem's own.
 
     Raises:
         ShapeError: if the cost does not return one number a problem, or the gradient not a tangent vector for each.
@@ -57,12 +66,24 @@ def first_evaluation(p: Any, o: Options) -> None:
     """
     value, context = p.trial(o.x)
     p.check_cost(value, o.lane.shape)
-    o.cost, o.gradient = value, p.gradient_from(o.x, context)
+    o.cost, o.gradient = value, (gradient_from or p.gradient_from)(o.x, context)
     p.check_tangent("gradient", o.gradient, o.lane.shape)
     for g, leaf in zip(leaves(o.gradient), leaves(o.x), strict=True):
         if g.dtype != leaf.dtype:
             raise OptionsError(f"the gradient is of {g.dtype}, the start x of {leaf.dtype}: they need the same dtype")
     mark_broken_start(o, o.lane.finite(o.cost) & o.lane.finite(o.gradient))
+
+
+def cost_at_start(p: Any, o: Options) -> None:
+    """Evaluate the cost alone at the start, for solvers without gradients; mark the problems where it is not finite.
+
+    Raises:
+        ShapeError: if the cost does not return one number a problem.
+        NonFiniteError: if the cost is non-finite for every problem.
+    """
+    o.cost, o.gradient = p.get_cost(o.x), None
+    p.check_cost(o.cost, o.lane.shape)
+    mark_broken_start(o, o.lane.finite(o.cost))
 
 
 def mark_broken_start(o: Options, ok: Any) -> None:

@@ -1,11 +1,12 @@
 """Take a run's state out, put it back, start over."""
 
+from dataclasses import fields
 from typing import Any
 
 import torch
 
 from manopt_torch.errors import OptionsError, ShapeError
-from manopt_torch.functional.masked import count_active
+from manopt_torch.functional.masked import count_active, host_read
 from manopt_torch.manifolds.points import leaves, rebuild
 from manopt_torch.plans.options import (
     Memory,
@@ -16,7 +17,10 @@ from manopt_torch.plans.options import (
     state_defaults,
 )
 
-_NOT_SAVED = ("manifold", "lane", "memory", "hooks", "record_places", "trial", "active_count", "resume", "evaluations")
+_NOT_SAVED = (
+    *("manifold", "lane", "memory", "hooks", "record_places", "trial", "active_count", "resume", "evaluations"),
+    "linearization",  # a graph: made anew
+)
 
 
 def reset(o: Any) -> Any:
@@ -50,7 +54,13 @@ def state_dict(o: Any) -> dict[str, Any]:
     functors = [(path, f) for path, f in functors_of(bare) if f in bare.memory and f.memory_is_saved]
     memory = {path: _plain(bare.memory[f]) for path, f in functors}
     kinds = {path: type(f).__name__ for path, f in functors}
-    return {"options": type(bare).__name__, "state": held, "memory": memory, "functors": kinds}
+    return {
+        "options": type(bare).__name__,
+        "state": held,
+        "memory": memory,
+        "functors": kinds,
+        "criteria": _kinds_of_criteria(bare),
+    }
 
 
 def load_state_dict(o: Any, d: dict[str, Any]) -> Any:
@@ -67,7 +77,8 @@ def load_state_dict(o: Any, d: dict[str, Any]) -> Any:
         The options given.
 
     Raises:
-        OptionsError: if the state belongs to another kind of options, or to other functors.
+        OptionsError: if the state belongs to another kind of options, to other functors, or to stopping criteria of
+            other kinds or in another order (reasons are kept as places in that order).
         ShapeError: if it belongs to a start of another shape.
     """
     bare = get_options(o)
@@ -114,6 +125,9 @@ def _overlay(o: Any, d: dict[str, Any]) -> None:
         saved, here = d["functors"][path], type(at[path]).__name__
         if saved != here:
             raise OptionsError(f"the state has the memory of a {saved} for {path!r}, the options have a {here} there")
+    saved, here = d["criteria"], _kinds_of_criteria(o)
+    if saved != here and _has_reasons(d["state"]["reason_code"]):
+        raise OptionsError(f"the state is one of a run that stopped by {saved}, the options have {here}")
     for name, value in d["state"].items():
         setattr(o, name, _like(getattr(o, name), point, value))
     for path, tree in d["memory"].items():
@@ -141,10 +155,23 @@ def _like(model: Any, point: Any, tree: Any) -> Any:
     return tree
 
 
+def _kinds_of_criteria(o: Any) -> list[str]:
+    return [type(criterion).__name__ for criterion in o.stop.members] if o.stop is not None else []
+
+
+def _has_reasons(codes: Any) -> bool:
+    """Tell whether a problem has been ended by a criterion: codes above zero are places in their order."""
+    if not isinstance(codes, torch.Tensor):
+        return bool(codes and codes > 0)
+    with host_read():
+        return bool((codes > 0).any())
+
+
 def _shapes(x: Any) -> list[Any]:
     return [tuple(leaf.shape) if isinstance(leaf, torch.Tensor) else None for leaf in leaves(x)]
 
 
 def _saved_fields(o: Any) -> list[str]:
     names = list(per_problem_fields(o)) + list(fields_of(o, per_problem=False))
-    return [name for name in names if name not in _NOT_SAVED]
+    unsaved = {f.name for f in fields(o) if not f.metadata.get("saved", True)}
+    return [name for name in names if name not in _NOT_SAVED and name not in unsaved]

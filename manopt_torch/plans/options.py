@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, field, fields
-from functools import wraps
+from functools import cache, wraps
 from inspect import signature
 from typing import Any, ClassVar
 
@@ -11,15 +11,17 @@ from manopt_torch.functional.masked import lane_for
 from manopt_torch.manifolds.points import map_leaves
 
 
-def state(default: Any = None, *, per_problem: bool = True) -> Any:
+def state(default: Any = None, *, per_problem: bool = True, saved: bool = True) -> Any:
     """Declare a state field of an Options class: written by the solver only, no argument of the constructor.
 
     Args:
         default: value before the first `initialize_solver`.
         per_problem: whether the value is a scalar, point or tangent with the batch axes in front. Such fields are
             frozen, gathered, saved and restored problem by problem; others belong to the run as a whole.
+        saved: whether `state_dict` holds it; what a step can make again, such as a retained graph, need not be saved.
     """
-    return field(default=default, init=False, repr=False, metadata={"state": True, "per_problem": per_problem})
+    metadata = {"state": True, "per_problem": per_problem, "saved": saved}
+    return field(default=default, init=False, repr=False, metadata=metadata)
 
 
 class _KnownKeywords:
@@ -27,7 +29,7 @@ class _KnownKeywords:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if kwargs:
-            _check_keywords(cls.__name__, signature(cls.__init__), kwargs)
+            _check_keywords(cls.__name__, _signature_of(cls), kwargs)
         return object.__new__(cls)
 
 
@@ -41,6 +43,12 @@ def strict_keywords(front: Callable[..., Any]) -> Callable[..., Any]:
         return front(*args, **kwargs)
 
     return checked
+
+
+@cache
+def _signature_of(kind: type) -> Any:
+    """Return the signature of a constructor; taking it apart costs as much as a step."""
+    return signature(kind.__init__)
 
 
 def _check_keywords(name: str, known: Any, given: dict[str, Any]) -> None:

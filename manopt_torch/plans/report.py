@@ -64,6 +64,7 @@ class Report:
         gradient_norm: likewise; None where the solver has no gradient.
         evaluations: calls of each kind, for the whole batch at once.
         seconds: duration of the run.
+        kkt_residual: `(least, median, most)` of the last KKT residuals; None where the solver has no multipliers.
     """
 
     solver: str
@@ -76,6 +77,7 @@ class Report:
     gradient_norm: tuple[float, float, float] | None
     evaluations: dict[str, int]
     seconds: float
+    kkt_residual: tuple[float, float, float] | None = None
 
     def __str__(self) -> str:
         lone = not self.batch
@@ -90,6 +92,8 @@ class Report:
         rows.append(("cost", _spread(self.cost, lone, "{:.6g}")))
         if self.gradient_norm is not None:
             rows.append(("gradient norm", _spread(self.gradient_norm, lone, "{:.3g}")))
+        if self.kkt_residual is not None:
+            rows.append(("KKT residual", _spread(self.kkt_residual, lone, "{:.3g}")))
         rows.append(("evaluations", ", ".join(f"{n} {kind}" for kind, n in self.evaluations.items() if n) or "none"))
         rows.append(("time", f"{self.seconds:.3g} s"))
         width = max(len(name) for name, _ in rows)
@@ -128,6 +132,7 @@ def report(o: Any) -> Report:
         gradient_norm=_gradient_norms(bare),
         evaluations=dict(bare.evaluations or {}),
         seconds=bare.seconds,
+        kkt_residual=None if getattr(bare, "kkt_residual", None) is None else _quantiles(_flat(bare.kkt_residual)),
     )
 
 

@@ -22,6 +22,8 @@ class Counts:
     preconditioner: int = 0
     subgradient: int = 0
     proximal_map: int = 0
+    residuals: int = 0
+    jacobian: int = 0
 
     def as_dict(self) -> dict[str, int]:
         """Return the counts by kind."""
@@ -111,6 +113,14 @@ class Problem:
         """Return the sub-batch of problems with these flat indices; it counts into the same counters."""
         part = copy.copy(self)
         part.data = tuple(d.flatten(0, batch_axes - 1)[indices] for d in self.data)
+        return part
+
+    def spread(self, count: int, batch_axes: int) -> "Problem":
+        """Return the problem for `count` points of each of its members, on an axis after the batch axes."""
+        part = copy.copy(self)
+        part.data = tuple(
+            d.unsqueeze(batch_axes).expand(*d.shape[:batch_axes], count, *d.shape[batch_axes:]) for d in self.data
+        )
         return part
 
     def check_data(self, batch: tuple[int, ...]) -> None:

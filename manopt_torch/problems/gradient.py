@@ -14,10 +14,12 @@ from manopt_torch.problems.base import Problem
 class SmoothProblem(Problem):
     """Base of problems whose gradient is given, given in Euclidean form, or found by autograd."""
 
-    provides: ClassVar[frozenset[str]] = frozenset({"cost", "gradient"})
+    # a gradient is a subgradient
+    provides: ClassVar[frozenset[str]] = frozenset({"cost", "gradient", "subgradient"})
 
     gradient: Callable[..., Any] | None
     euclidean_gradient: Callable[..., Any] | None
+    preconditioner: Callable[..., Any] | None = None
 
     @property
     def needs_graph(self) -> bool:
@@ -62,6 +64,13 @@ class SmoothProblem(Problem):
             return self.gradient_from(x, None)
         return self.get_cost_and_gradient(x)[1]
 
+    def get_preconditioner(self, x: Any, u: Any) -> Any:
+        """Return the preconditioner applied to `u`, or `u` itself if there is none."""
+        if self.preconditioner is None:
+            return u
+        self.counts.preconditioner += 1
+        return self.preconditioner(x, u, *self.data)
+
 
 class GradientProblem(SmoothProblem):
     r"""Minimise a differentiable $f\colon \mathcal M \to \mathbb R$.
@@ -74,6 +83,8 @@ class GradientProblem(SmoothProblem):
         cost: `cost(x, *data)`, returns shape `(*batch,)`.
         gradient: `gradient(x, *data)`, the Riemannian gradient, a tangent vector at `x`.
         euclidean_gradient: `euclidean_gradient(x, *data)`, the gradient in the ambient space.
+        preconditioner: `preconditioner(x, u, *data)`, an approximate inverse Hessian, symmetric and positive, that
+            maps tangents to tangents; None is the identity.
         data: tensors with the batch axes in front, handed to the callables after the point.
         vectorized: False if the callables are written for one point.
 
@@ -98,6 +109,7 @@ class GradientProblem(SmoothProblem):
         gradient: Callable[..., Any] | None = None,
         *,
         euclidean_gradient: Callable[..., Any] | None = None,
+        preconditioner: Callable[..., Any] | None = None,
         data: tuple = (),
         vectorized: bool = True,
     ) -> None:
@@ -105,6 +117,7 @@ class GradientProblem(SmoothProblem):
         refuse_two(self, gradient=gradient, euclidean_gradient=euclidean_gradient)
         self.gradient = self._callable("gradient", gradient, vectorized)
         self.euclidean_gradient = self._callable("euclidean_gradient", euclidean_gradient, vectorized)
+        self.preconditioner = self._callable("preconditioner", preconditioner, vectorized)
 
 
 def refuse_two(problem: Problem, **given: Any) -> None:

@@ -53,7 +53,7 @@ class HessianProblem(SmoothProblem):
         tensor([ 6., 12.])
     """
 
-    provides: ClassVar[frozenset[str]] = frozenset({"cost", "gradient", "hessian", "preconditioner"})
+    provides: ClassVar[frozenset[str]] = frozenset({"cost", "gradient", "subgradient", "hessian", "preconditioner"})
 
     def __init__(
         self,
@@ -128,13 +128,6 @@ class HessianProblem(SmoothProblem):
             self._last = (x, versions, self.linearize(x))
         return self.hessian_from(x, self._last[2], u)
 
-    def get_preconditioner(self, x: Any, u: Any) -> Any:
-        """Return the preconditioner applied to `u`, or `u` itself if there is none."""
-        if self.preconditioner is None:
-            return u
-        self.counts.preconditioner += 1
-        return self.preconditioner(x, u, *self.data)
-
     def __getstate__(self) -> dict[str, Any]:
         """Leave the graph of the last point behind in copies: it is another batch's, and cannot be pickled."""
         return {**self.__dict__, "_last": None}
@@ -149,6 +142,8 @@ class HessianProblem(SmoothProblem):
 
     def _euclidean_product(self, at: GradientGraph, u: Any) -> Any:
         """Differentiate the retained gradient in direction `u`; a part that is constant contributes nothing."""
+        if isinstance(at.graph, torch.Tensor) and at.graph.requires_grad:  # the usual case, at less cost
+            return products((at.graph,), (u,), at.leaf)
         pairs = [(part, v) for part, v in zip(leaves(at.graph), leaves(u), strict=True) if part.requires_grad]
         if not pairs:
             return map_leaves(torch.zeros_like, at.leaf)

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import torch
+
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.problems.autodiff import backward, grad_mode, tracked
 from manopt_torch.problems.base import Problem
@@ -47,10 +49,25 @@ class SubGradientProblem(Problem):
 
     def get_subgradient(self, x: Any) -> Any:
         """Return a Riemannian subgradient at `x`."""
+        return self.gradient_from(x, None if self.subgradient is not None else self._tracked_cost(x))
+
+    def trial(self, x: Any) -> tuple[torch.Tensor, Any]:
+        """Evaluate the cost; where autograd has to find the subgradient, keep the graph."""
+        self.counts.cost += 1
+        if self.subgradient is not None:
+            return self.cost(x, *self.data), None
+        leaf, value = self._tracked_cost(x)
+        return (value.detach() if isinstance(value, torch.Tensor) else value), (leaf, value)
+
+    def gradient_from(self, x: Any, context: Any) -> Any:
+        """Return a Riemannian subgradient at a trial point."""
         self.counts.subgradient += 1
         if self.subgradient is not None:
             return self.subgradient(x, *self.data)
+        leaf, value = context
+        return self.M.egrad2rgrad(x, backward(value, leaf))
+
+    def _tracked_cost(self, x: Any) -> tuple[Any, Any]:
         with grad_mode(True):
             leaf = tracked(x)
-            value = self.cost(leaf, *self.data)
-        return self.M.egrad2rgrad(x, backward(value, leaf))
+            return leaf, self.cost(leaf, *self.data)

@@ -225,7 +225,7 @@ def test_a_state_holds_only_what_can_be_saved_safely():
     x, data = starts((2,), "named")
     o = solve(problem("named", data), GradientDescentOptions(x, stop=rules(3)))
     d = state_dict(o)
-    assert set(d) == {"options", "state", "memory", "functors"}
+    assert set(d) == {"options", "state", "memory", "functors", "criteria"}
     assert d["options"] == "GradientDescentOptions"
     assert "stepsize" in d["memory"] and not any("clock" in str(v) for v in d["memory"])
     assert not {"lane", "manifold", "hooks", "trial", "memory"} & set(d["state"])
@@ -284,3 +284,14 @@ def test_the_memory_of_another_kind_of_stepsize_is_refused():
         OptionsError, match="memory of a ArmijoLinesearch for 'stepsize', the options have a ConstantStepsize"
     ):
         load_state_dict(other, saved)
+
+
+@pytest.mark.parametrize("rules", [StopWhenGradientNormLess, StopAfterIteration])
+def test_criteria_in_another_order_are_refused_once_a_problem_has_ended_by_one(rules):
+    x, data = starts((2,), "tensor")
+    p = problem("tensor", data)
+    first, swapped = rules(10) | StopWhenCostLess(-1.0), StopWhenCostLess(-1.0) | rules(10)
+    d = state_dict(solve(p, GradientDescentOptions(x, stop=first)))
+    with pytest.raises(OptionsError, match=rules.__name__):
+        load_state_dict(GradientDescentOptions(x, stop=swapped), d)
+    load_state_dict(GradientDescentOptions(x, stop=rules(20) | StopWhenCostLess(-2.0)), d)

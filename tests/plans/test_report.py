@@ -45,7 +45,7 @@ def test_report_of_one_problem():
     assert r.evaluations["cost"] == r.evaluations["gradient"] == 3
     assert r.evaluations["hessian"] == 0
     assert 0 < r.seconds == o.seconds
-    assert set(r.parameters) == {"stop", "retraction_method", "check_every", "compact", "stepsize"}
+    assert set(r.parameters) == {"stop", "retraction_method", "check_every", "compact", "direction", "stepsize"}
     assert r.parameters["stepsize"] == "ConstantStepsize(0.5)"
 
 

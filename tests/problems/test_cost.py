@@ -151,6 +151,7 @@ def test_evaluations_are_counted():
         get_cost(p, torch.ones(5, 2))
     assert p.counts.as_dict() == {
         "cost": 3, "gradient": 0, "hessian": 0, "preconditioner": 0, "subgradient": 0, "proximal_map": 0,
+        "residuals": 0, "jacobian": 0,
     }  # fmt: skip
 
 

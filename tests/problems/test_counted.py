@@ -66,8 +66,8 @@ def test_all_kinds():
     p = CountedProblem(HessianProblem(Sphere(3), rayleigh, preconditioner=lambda x, u: u))
     get_hessian(p, X, torch.zeros(3))
     get_preconditioner(p, X, X)
-    kinds = ("cost", "gradient", "hessian", "preconditioner", "subgradient", "proximal_map")
-    assert p.as_dict() == dict(zip(kinds, (1, 1, 1, 1, 0, 0), strict=True))
+    kinds = ("cost", "gradient", "hessian", "preconditioner", "subgradient", "proximal_map", "residuals", "jacobian")
+    assert p.as_dict() == dict(zip(kinds, (1, 1, 1, 1, 0, 0, 0, 0), strict=True))
 
 
 def test_each_counter_counts_from_its_own_beginning():

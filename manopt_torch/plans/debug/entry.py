@@ -9,6 +9,7 @@ from manopt_torch.errors import OptionsError
 from manopt_torch.plans.debug.base import Sink, TextAction
 from manopt_torch.plans.debug.reading import check_format, over, readable
 from manopt_torch.plans.debug.value import written
+from manopt_torch.plans.distance import distance
 from manopt_torch.plans.storage import StoreOptionsAction, storage_with
 from manopt_torch.plans.symbols import batch_shape_of, field_of, field_value
 
@@ -109,7 +110,7 @@ class DebugChange(StoredChange):
 
     def measure(self, p: Any, o: Any, former: Any) -> Any:
         """Return the distance on the manifold."""
-        return p.M.dist(o.x, former)
+        return distance(p.M, o.x, former)
 
     def text(self, p: Any, o: Any, i: int) -> str:
         """Return prefix and distance."""

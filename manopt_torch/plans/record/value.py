@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 
 from manopt_torch.errors import OptionsError
+from manopt_torch.plans.distance import distance
 from manopt_torch.plans.record.base import RecordValue, empty, held, record_or_reset
 from manopt_torch.plans.storage import storage_with
 from manopt_torch.plans.symbols import (
@@ -96,8 +97,8 @@ class RecordChange(RecordValue):
             return None
         if "x" not in former:
             shape = batch_shape_of(p, o)
-            return torch.zeros_like(p.M.dist(o.x, o.x)) if shape else 0.0
-        return held(o, p.M.dist(o.x, former["x"]), self.recorded_values)
+            return torch.zeros_like(distance(p.M, o.x, o.x)) if shape else 0.0
+        return held(o, distance(p.M, o.x, former["x"]), self.recorded_values)
 
     def __call__(self, p: Any, o: Any, i: int) -> list[Any] | None:
         """Record the change; the storage is updated in any case."""

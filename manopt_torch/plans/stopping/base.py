@@ -53,3 +53,20 @@ class StoppingCriterion(Functor, ABC):
         from manopt_torch.plans.stopping.combine import StopWhenAll
 
         return StopWhenAll(self, other)
+
+    def after(self, n: int) -> "StoppingCriterion":
+        """Return the criterion that counts in iterations after `n` only."""
+        return self._when(n, "after")
+
+    def at(self, n: int) -> "StoppingCriterion":
+        """Return the criterion that counts in iteration `n` only."""
+        return self._when(n, "at")
+
+    def before(self, n: int) -> "StoppingCriterion":
+        """Return the criterion that counts in iterations before `n` only."""
+        return self._when(n, "before")
+
+    def _when(self, n: int, when: str) -> "StoppingCriterion":
+        from manopt_torch.plans.stopping.iteration_condition import StopWhenCriterionWithIterationCondition
+
+        return StopWhenCriterionWithIterationCondition(self, n, when)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from manopt_torch.errors import OptionsError
+from manopt_torch.plans.distance import distance
 from manopt_torch.plans.options import check_range, lane_of
 from manopt_torch.plans.stopping.base import StoppingCriterion
 
@@ -31,7 +32,7 @@ class StopWhenChangeLess(StoppingCriterion):
         """Compare the distance from the former iterate with the bound; asked again at the same `i`, say the same."""
         memory = self.remembered(p, o, i)
         if memory["seen"] is not None and i > 0 and i != memory["seen"]:
-            memory["change"] = lane_of(p, o).scalar(p.M.dist(o.x, memory["x"]))
+            memory["change"] = lane_of(p, o).scalar(distance(p.M, o.x, memory["x"]))
             memory["x"] = o.x
         memory["seen"] = i
         return memory["change"] < self.eps

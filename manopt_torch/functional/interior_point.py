@@ -1,0 +1,95 @@
+r"""One Newton step of an interior point method, in coordinates of the tangent space.
+
+The conditions of Karush, Kuhn and Tucker with slacks $s$ are $F = 0$ for
+
+$$F(x, \mu, \lambda, s) = \bigl(\operatorname{grad} f + G'\mu + H'\lambda,\; h,\; g + s,\; \mu \circ s\bigr)$$
+
+with the Jacobians $G$ and $H$ of the constraints. Newton's equation, with $\mu \circ s = \beta$ for 0 in the last line,
+is solved for the steps of $x$ and $\lambda$; those of $s$ and $\mu$ follow.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+
+class KKTSystem(NamedTuple):
+    """Derivatives at a point, in an orthonormal basis of its tangent space with n vectors."""
+
+    hessian: torch.Tensor  # of the Lagrangian, shape (*batch, n, n)
+    gradient: torch.Tensor  # of the Lagrangian, shape (*batch, n)
+    G: torch.Tensor  # shape (*batch, m, n)
+    H: torch.Tensor  # shape (*batch, k, n)
+    g: torch.Tensor  # shape (*batch, m)
+    h: torch.Tensor  # shape (*batch, k)
+    mu: torch.Tensor  # shape (*batch, m), positive
+    s: torch.Tensor  # shape (*batch, m), positive
+
+
+class KKTStep(NamedTuple):
+    """What Newton's equation has to say about each of the unknowns."""
+
+    xi: torch.Tensor  # shape (*batch, n)
+    mu: torch.Tensor  # shape (*batch, m)
+    lam: torch.Tensor  # shape (*batch, k)
+    s: torch.Tensor  # shape (*batch, m)
+
+
+def reduced_matrix(at: KKTSystem) -> torch.Tensor:
+    """Return the symmetric matrix of the equation for the steps of x and of lambda, shape `(*batch, n + k, n + k)`."""
+    # sums, not products of matrices, whose rounding may depend on the size of the batch
+    bent = ((at.mu / at.s).unsqueeze(-1).unsqueeze(-1) * at.G.unsqueeze(-1) * at.G.unsqueeze(-2)).sum(-3)
+    none = at.h.new_zeros((*at.h.shape, at.h.shape[-1]))
+    return torch.cat([torch.cat([at.hessian + bent, at.H.mT], -1), torch.cat([at.H, none], -1)], -2)
+
+
+def reduced_right_side(
+    at: KKTSystem,
+    beta: torch.Tensor,  # shape: (*batch,)
+) -> torch.Tensor:
+    """Return the right-hand side of the same equation, shape `(*batch, n + k)`."""
+    pull = ((beta.unsqueeze(-1) + at.mu * at.g) / at.s).unsqueeze(-1)
+    return torch.cat([-at.gradient - (pull * at.G).sum(-2), -at.h], -1)
+
+
+def expanded(
+    at: KKTSystem,
+    beta: torch.Tensor,  # shape: (*batch,)
+    solution: torch.Tensor,  # shape: (*batch, n + k)
+) -> KKTStep:
+    """Return the steps of all unknowns from those of x and lambda."""
+    n = at.gradient.shape[-1]
+    xi = solution[..., :n]
+    along = (at.G * xi.unsqueeze(-2)).sum(-1)
+    mu = (beta.unsqueeze(-1) + at.mu * (at.g + along)) / at.s
+    return KKTStep(xi, mu, solution[..., n:], -(at.g + at.s) - along)
+
+
+def solve_or_nan(
+    A: torch.Tensor,  # shape: (*batch, n, n)
+    b: torch.Tensor,  # shape: (*batch, n)
+) -> torch.Tensor:
+    """Return the solution of `A x = b`; not finite where the matrix is singular."""
+    x = torch.linalg.solve_ex(A, b.unsqueeze(-1))[0].squeeze(-1)
+    return torch.where(torch.isfinite(x).all(-1, keepdim=True), x, torch.nan)
+
+
+def shortest_solution(
+    A: torch.Tensor,  # shape: (*batch, n, n), symmetric
+    b: torch.Tensor,  # shape: (*batch, n)
+) -> torch.Tensor:
+    """Return the shortest vector for which `A x` is closest to `b`."""
+    values, vectors = torch.linalg.eigh(torch.nan_to_num(A, posinf=0.0, neginf=0.0))
+    size = values.abs()
+    kept = size > 8 * A.shape[-1] * torch.finfo(A.dtype).eps * size.amax(-1, keepdim=True)
+    inverse = torch.where(kept, 1 / values.where(kept, 1.0), 0.0)
+    return (vectors * (inverse * (vectors * b.unsqueeze(-1)).sum(-2)).unsqueeze(-2)).sum(-1)
+
+
+def longest_step(
+    value: torch.Tensor,  # shape: (*batch, m), positive
+    change: torch.Tensor,  # shape: (*batch, m)
+) -> torch.Tensor:
+    """Return the largest factor for which `value + factor * change` is not negative, shape `(*batch,)`."""
+    factor = torch.where(change < 0, value / -change, torch.inf).where(torch.isfinite(change), torch.nan)
+    return torch.nn.functional.pad(factor, (0, 1), value=torch.inf).amin(-1)

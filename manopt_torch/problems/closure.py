@@ -1,0 +1,248 @@
+"""The problem that a closure poses: to minimise the loss it returns over the parameters it reads."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import torch
+
+from manopt_torch.errors import MissingDerivativeError, OptionsError
+from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.euclidean import Euclidean
+from manopt_torch.manifolds.parameter import ManifoldParameter
+from manopt_torch.manifolds.points import map_leaves
+from manopt_torch.manifolds.power import Power
+from manopt_torch.manifolds.product import Product
+from manopt_torch.problems.autodiff import backward, grad_mode, products
+from manopt_torch.problems.base import Problem
+from manopt_torch.problems.hessian import GradientGraph
+
+
+class ClosureProblem(Problem):
+    r"""Minimise the loss of a closure over tensors that it reads, all of them one point of a product manifold.
+
+    `closure(backward=True)` returns the loss; with `backward=False` it only evaluates, else it zeroes the gradients and
+    leaves those of the loss in `.grad`. A closure without that argument serves as long as only gradients are asked
+    for. To evaluate elsewhere, the tensors are overwritten and put back afterwards, to the bit.
+
+    Args:
+        parameters: the tensors; a `ManifoldParameter` lives on its manifold (its leading axes are entries of a power),
+            any other in Euclidean space.
+
+    Raises:
+        OptionsError: if there is none, or one that is no tensor of real numbers.
+
+    Examples:
+        >>> import torch
+        >>> w = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
+        >>> p = ClosureProblem([w])
+        >>> x = p.begin(lambda backward=True: (w * w).sum())
+        >>> p.get_cost((torch.zeros(2),)), p.get_cost(x), w.tolist()
+        (tensor(0.), tensor(25.), [3.0, 4.0])
+    """
+
+    provides: ClassVar[frozenset[str]] = frozenset({"cost", "gradient", "subgradient", "hessian"})
+    preconditioner = None
+
+    def __init__(self, parameters: Sequence[torch.Tensor]) -> None:
+        self.parameters = list(parameters)
+        if not self.parameters:
+            raise OptionsError("ClosureProblem: there are no parameters to train")
+        Problem.__init__(self, Product(*map(manifold_of, self.parameters)), self.get_cost)
+        self.curved = [not isinstance(M, Euclidean) for M in self.M.manifolds]  # pyright: ignore[reportAttributeAccessIssue]
+        self.flat = not any(self.curved)
+        self.last: Any = None  # loss evaluated last
+        self._code: Any = None
+        self._flagged = True  # whether the closure can be told not to differentiate
+        self._clear(None)
+
+    # ---- the frame of a step --------------------------------------------------------------------------------------
+    def begin(self, closure: Callable[..., Any] | None) -> tuple:
+        """Take up a closure (None: the gradients are in `.grad`), and return the point where the tensors are."""
+        self._clear(closure)
+        code = getattr(closure, "__code__", closure)  # a closure made anew for each batch has the same code
+        if closure is not None and code is not self._code:
+            self._code, self._flagged = code, _takes_backward(closure)
+        values = [q.detach() for q in self.parameters]
+        if not self.flat:  # what rules remember of curved factors must not change with the parameters
+            values = [v.clone() if curved else v for v, curved in zip(values, self.curved, strict=True)]
+        self.here = tuple(values)
+        return self.here
+
+    def move_to(self, x: tuple) -> None:
+        """Move the parameters to `x`, which is the point of the step from now on."""
+        self.write(x)
+        self.here, self._value, self._gradient, self._saved = x, None, None, None
+
+    def end(self) -> None:
+        """Leave the gradients in `.grad` that were found at the point of the step."""
+        if self._gradients is not None:
+            for q, g in zip(self.parameters, self._gradients, strict=True):
+                q.grad = g
+        self._clear(None)
+
+    def set_gradients(self, u: Any) -> None:
+        """Have the vector left in `.grad` at the end of the step, instead of the gradient."""
+        self._gradients = [leaf.clone() for leaf in u]
+
+    def _clear(self, closure: Any) -> None:
+        self.closure, self.here = closure, None
+        self.idle: list[int] = []  # parameters without a gradient
+        self._value = self._gradient = self._saved = self._gradients = None
+
+    @property
+    def loss(self) -> Any:
+        """The loss at the point of the step, or the last one evaluated if that was not needed."""
+        return self.last if self._value is None else self._value
+
+    # ---- evaluation -----------------------------------------------------------------------------------------------
+    def get_cost(self, x: Any) -> torch.Tensor:
+        """Return the loss at `x`; that at the point of the step is evaluated once."""
+        if x is not self.here:
+            return self._at(x, lambda: self._loss(False))
+        if self._value is None:
+            self._value = self._loss(False)
+        return self._value
+
+    def get_cost_and_gradient(self, x: Any) -> tuple[Any, Any]:
+        """Return loss and Riemannian gradient; those at the point of the step are evaluated once."""
+        if x is not self.here:
+            return self._at(x, lambda: (self._loss(True), self._collected(x)))
+        if self._gradient is None:
+            if self.closure is not None:
+                self._value = self._loss(True)
+            self._gradient = self._collected(x)
+        return self._value, self._gradient
+
+    def get_gradient(self, x: Any) -> Any:
+        """Return the Riemannian gradient at `x`."""
+        return self.get_cost_and_gradient(x)[1]
+
+    def gradient_from(self, x: Any, context: Any) -> Any:
+        """Return the Riemannian gradient at a trial point."""
+        return self.get_cost_and_gradient(x)[1]
+
+    def linearize(self, x: Any, context: Any = None) -> GradientGraph:
+        """Return the gradient at the point of the step with its graph retained, for Hessian-vector products."""
+        if x is not self.here:
+            raise OptionsError("ClosureProblem: Hessians are available where the parameters are, not elsewhere")
+        leaf = tuple(self.parameters)
+        with grad_mode(True):
+            value = self._call(False)
+            if not isinstance(value, torch.Tensor) or not value.requires_grad:
+                raise MissingDerivativeError(
+                    "closure(backward=False) must return a loss that can be differentiated for a Hessian: leave out "
+                    ".item() and no_grad()"
+                )
+            graph = backward(value, leaf, create_graph=True)
+        self.counts.gradient += 1
+        g = map_leaves(torch.Tensor.detach, graph)
+        if self._gradient is None:
+            self._gradient = g if self.flat else self.M.egrad2rgrad(x, g)
+        self._value = self.last = value.detach()
+        return GradientGraph(leaf, graph, g, self._gradient)
+
+    def hessian_from(self, x: Any, at: GradientGraph, u: Any) -> Any:
+        """Return the Riemannian Hessian at `x` applied to `u`, from the retained gradient."""
+        self.counts.hessian += 1
+        pairs = [(part, v) for part, v in zip(at.graph, u, strict=True) if part.requires_grad]
+        if not pairs:
+            return map_leaves(torch.zeros_like, at.euclidean_gradient)
+        h = products(tuple(part for part, _ in pairs), tuple(v for _, v in pairs), at.leaf)
+        return h if self.flat else self.M.ehess2rhess(x, at.euclidean_gradient, h, u)
+
+    # ---- the closure ------------------------------------------------------------------------------------------------
+    def _at(self, x: Any, evaluate: Callable[[], Any]) -> Any:
+        """Evaluate with the parameters at `x`, and put them back."""
+        if self._saved is None:
+            self._saved = [q.detach().clone() for q in self.parameters]
+        try:
+            self.write(x)
+            return evaluate()
+        finally:
+            self.write(self._saved)
+
+    def write(self, x: Sequence[torch.Tensor]) -> None:
+        """Overwrite the parameters with the point `x`."""
+        with torch.no_grad():
+            for q, value in zip(self.parameters, x, strict=True):
+                q.copy_(value)
+
+    def _loss(self, gradient: bool) -> torch.Tensor:
+        """Call the closure, which is to fill `.grad` if `gradient`, and return the loss without its graph."""
+        if gradient:
+            self._release()
+            self.counts.gradient += 1
+        with grad_mode(gradient or not self._flagged):
+            value = self._call(gradient)
+        value = value.detach() if isinstance(value, torch.Tensor) else torch.tensor(value, dtype=torch.float64)
+        self.last = value
+        return value
+
+    def _call(self, gradient: bool) -> Any:
+        if self.closure is None:
+            raise OptionsError("this chain evaluates the loss: call step(closure) with a closure(backward=True)")
+        self.counts.cost += 1
+        if self._flagged:
+            return self.closure(gradient)
+        if gradient:
+            return self.closure()
+        raise OptionsError(
+            "this chain evaluates the loss alone: give the closure an argument backward=True, and let it skip "
+            "zero_grad() and backward() if that is False"
+        )
+
+    def _release(self) -> None:
+        """Let go of the gradients in `.grad`: the next evaluation is not to write into them."""
+        if self._gradient is None:
+            return
+        if self._gradients is None:
+            self._gradients = [q.grad for q in self.parameters]
+        for q in self.parameters:
+            q.grad = None
+
+    def _collected(self, x: Any) -> Any:
+        """Return what stands in `.grad` as a Riemannian gradient; a missing one is zero."""
+        found = [q.grad for q in self.parameters]
+        if any(g is None for g in found):
+            self.idle = [n for n, g in enumerate(found) if g is None]
+            if self.closure is not None and len(self.idle) == len(found):
+                raise MissingDerivativeError(
+                    "closure(backward=True) has left no gradient: call backward() on a loss of the parameters"
+                )
+            found = [torch.zeros_like(q) if g is None else g for q, g in zip(self.parameters, found, strict=True)]
+        if any(g.is_sparse for g in found):  # pyright: ignore[reportOptionalMemberAccess]
+            raise OptionsError("gradients must be dense tensors: leave out sparse=True of embeddings")
+        return tuple(found) if self.flat else self.M.egrad2rgrad(x, tuple(found))
+
+
+def manifold_of(q: Any) -> Manifold:
+    """Return the manifold on which a parameter lives.
+
+    Raises:
+        OptionsError: if it is no tensor of real floating-point numbers, or empty.
+    """
+    if isinstance(q, ManifoldParameter):
+        own = len(q.manifold.point_shape)
+        batch = q.shape[: q.dim() - own]
+        return Power(q.manifold, *batch) if batch else q.manifold
+    if not isinstance(q, torch.Tensor) or not q.is_floating_point():
+        got = f"{q.dtype}" if isinstance(q, torch.Tensor) else type(q).__name__
+        raise OptionsError(f"parameters must be tensors of real floating-point numbers, got {got}")
+    if not q.numel():
+        raise OptionsError(f"a parameter of shape {tuple(q.shape)} has no entries: leave it out")
+    return Euclidean(*q.shape)
+
+
+def _takes_backward(closure: Callable[..., Any]) -> bool:
+    """Tell whether the closure can be told not to differentiate."""
+    try:
+        parameters = inspect.signature(closure).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    kinds = (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.VAR_POSITIONAL,
+    )
+    return any(parameter.kind in kinds for parameter in parameters)

@@ -1,0 +1,140 @@
+r"""Jacobians of residuals: for all problems of a batch at once, never across problems.
+
+Problems of a batch do not mix, so one derivative of the whole batch in the directions $b_j(x)$, one for each problem,
+is the $j$-th column of every Jacobian. By columns, $J b$ comes from two backward passes: $w \mapsto J' w$ is linear,
+and its derivative is $J$. In eager torch that takes half the time of forward-mode derivatives.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from manopt_torch.errors import ShapeError
+from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.euclidean import Euclidean
+from manopt_torch.manifolds.points import leaf_shapes, leaves, map_shaped, to_vector
+from manopt_torch.problems.autodiff import grad_mode
+
+
+def columns(
+    M: Manifold,
+    x: Any,
+    leaf: Any,
+    attached: torch.Tensor,  # shape: (*batch, m), computed from the tracked point `leaf`
+) -> torch.Tensor:
+    """Return the Jacobian in the basis at `x`, column by column, shape `(*batch, m, n)`."""
+    product = products(leaf, attached)
+    basis = M.basis(x)
+    parts = [product(_nth(M, basis, j)) for j in range(M.dim)]
+    return torch.stack(parts, -2).mT
+
+
+def products(leaf: Any, attached: torch.Tensor) -> Callable[[Any], torch.Tensor]:
+    """Return the map from a tangent vector `u` to `J u`, shape `(*batch, m)`; its graph is retained."""
+    inputs = tuple(leaves(leaf))
+    with grad_mode(True):
+        w = torch.zeros_like(attached).requires_grad_()
+        back = torch.autograd.grad(attached, inputs, w, create_graph=True, allow_unused=True)
+    used = [n for n, part in enumerate(back) if part is not None and part.requires_grad]
+
+    def product(u: Any) -> torch.Tensor:
+        directions = leaves(u)
+        found = torch.autograd.grad(
+            [back[n] for n in used], w, [directions[n] for n in used], retain_graph=True, allow_unused=True
+        )[0]
+        return torch.zeros_like(attached) if found is None else found
+
+    return product
+
+
+def rows(
+    M: Manifold,
+    x: Any,
+    leaf: Any,
+    attached: torch.Tensor,  # shape: (*batch, m), computed from the tracked point `leaf`
+) -> torch.Tensor:
+    """Return the Jacobian in the basis at `x`, row by row, shape `(*batch, m, n)`."""
+    inputs = tuple(leaves(leaf))
+    ones = torch.ones_like(attached[..., 0])
+    found: list[torch.Tensor] = []
+    for i in range(attached.shape[-1]):
+        with grad_mode(True):
+            one = attached[..., i]
+        parts = torch.autograd.grad(one, inputs, ones, retain_graph=True, allow_unused=True)
+        filled = [torch.zeros_like(t) if g is None else g for g, t in zip(parts, inputs, strict=True)]
+        found.append(_as_vector(M, filled))
+    return in_basis(M, x, torch.stack(found, -2))
+
+
+def restricted(M: Manifold, x: Any, ambient: Any, r: torch.Tensor) -> torch.Tensor:
+    """Return a given ambient Jacobian, shape `(*batch, m, *point_shape)`, in the basis at `x`, `(*batch, m, n)`."""
+    check_jacobian(M, ambient, r)
+    if isinstance(M, Euclidean):
+        return ambient if len(M.point_shape) == 1 else ambient.reshape((*r.shape, M.dim))
+    return in_basis(M, x, to_vector(ambient, M.point_shape))
+
+
+def in_basis(
+    M: Manifold,
+    x: Any,
+    rows: torch.Tensor,  # shape: (*batch, m, ambient size)
+) -> torch.Tensor:
+    """Apply differentials, laid out as rows of the ambient space, to the basis vectors at `x`."""
+    if isinstance(M, Euclidean):
+        return rows
+    return rows @ to_vector(M.basis(x), M.point_shape).mT
+
+
+def differences(M: Manifold, x: Any, residuals: Callable[[Any], torch.Tensor]) -> torch.Tensor:
+    """Return the Jacobian by central differences along retractions, shape `(*batch, m, n)`.
+
+    In a vector space each parameter is changed in proportion to its size.
+    """
+    basis = M.basis(x)
+    ref = to_vector(x, M.point_shape)
+    steps = torch.ones((*ref.shape[:-1], M.dim), dtype=ref.dtype, device=ref.device)
+    if isinstance(M, Euclidean):
+        steps = torch.where(ref != 0, ref.abs(), steps)
+    found = []
+    for j in range(M.dim):
+        h = torch.finfo(ref.dtype).eps ** (1 / 3) * steps[..., j]
+        ahead, behind = (residuals(M.retract(x, _nth(M, basis, j), t)) for t in (h, -h))
+        found.append((ahead - behind) / (2 * h.unsqueeze(-1)))
+    return torch.stack(found, -2).mT
+
+
+def check_jacobian(M: Manifold, ambient: Any, r: torch.Tensor) -> None:
+    """Raise a ShapeError unless a Jacobian has the shape `(*batch, m, *point_shape)`."""
+    parts = leaves(ambient) if isinstance(ambient, tuple) else [ambient]
+    wanted = [(*r.shape, *shape) for shape in leaf_shapes(M.point_shape)]
+    got = [tuple(part.shape) if isinstance(part, torch.Tensor) else type(part).__name__ for part in parts]
+    if got != wanted:
+        only = wanted[0] if len(wanted) == 1 else tuple(wanted)
+        raise ShapeError(
+            f"the Jacobian must have shape (*batch, m, *point_shape), here {only}, got "
+            f"{got[0] if len(got) == 1 else tuple(got)}: one ambient array of partial derivatives for each residual"
+        )
+
+
+def _nth(M: Manifold, basis: Any, j: int) -> Any:
+    """Return the j-th vector of a basis, shape `(*batch, *point_shape)`."""
+    return map_shaped(lambda ndim, b: b.select(-1 - ndim, j), M.point_shape, basis)
+
+
+def _as_vector(M: Manifold, parts: list[torch.Tensor]) -> torch.Tensor:
+    shapes = leaf_shapes(M.point_shape)
+    flat = [
+        part.reshape((*part.shape[: part.dim() - len(s)], math.prod(s))) for part, s in zip(parts, shapes, strict=True)
+    ]
+    flat = [torch.view_as_real(part).flatten(-2) if part.is_complex() else part for part in flat]
+    return flat[0] if len(flat) == 1 else torch.cat(flat, -1)
+
+
+def times(
+    J: torch.Tensor,  # shape: (*batch, m, n)
+    u: torch.Tensor,  # shape: (*batch, n)
+) -> torch.Tensor:
+    """Return `J u`, shape `(*batch, m)`."""
+    return (J @ u.unsqueeze(-1)).squeeze(-1)
