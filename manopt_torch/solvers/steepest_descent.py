@@ -1,16 +1,16 @@
 r"""Steepest descent.
 
-$$x_{i+1} = \operatorname{retr}_{x_i}(-s_i \operatorname{grad} f(x_i))$$
+$$x_{i+1} = \operatorname{retr}_{x_i}(-s_i d_i)$$
 
-with the step size $s_i$ of a stepsize functor. References: [AbsilMahonySepulchre:2008], chapter 4; [Boumal:2023],
-chapter 4.
+with the step size $s_i$ of a stepsize functor and the direction $d_i$ of a direction rule, by default
+$\operatorname{grad} f(x_i)$. References: [AbsilMahonySepulchre:2008], chapter 4; [Boumal:2023], chapter 4.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from manopt_torch.errors import OptionsError
+from manopt_torch.directions.base import DirectionRule, check_direction, check_rule, direction_of
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.begin import begin, first_evaluation
 from manopt_torch.plans.commit import commit
@@ -20,7 +20,7 @@ from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenGradientNormLess
 from manopt_torch.problems.gradient import GradientProblem
 from manopt_torch.stepsizes.armijo import ArmijoLinesearch
-from manopt_torch.stepsizes.base import Stepsize, take_step
+from manopt_torch.stepsizes.base import Linesearch, Stepsize, check_stepsize, take_step, trial_gradient
 
 
 @dataclass(eq=False, kw_only=True)
@@ -29,6 +29,8 @@ class GradientDescentOptions(Options):
 
     Args:
         x: the start, shape `(*batch, *point_shape)`.
+        direction: the rule that makes $d_i$ from the gradient, such as `HeavyBallRule(0.9)`; None is the gradient.
+            Where a line search meets a direction that does not descend, that problem takes the gradient instead.
         stepsize: the stepsize $s_i$; None is `ArmijoLinesearch()`, which needs no knowledge of the cost.
         stop: the stopping criterion; None is `StopAfterIteration(200) | StopWhenGradientNormLess(1e-8)`, as in
             Manopt.jl.
@@ -48,6 +50,7 @@ class GradientDescentOptions(Options):
 
     needs: ClassVar[tuple[str, ...]] = ("cost", "gradient")
 
+    direction: DirectionRule | None = None
     stepsize: Stepsize | None = None
 
     # updated every step
@@ -57,9 +60,8 @@ class GradientDescentOptions(Options):
         """Fill in the defaults and check the ranges."""
         Options.__post_init__(self)
         self.stepsize = ArmijoLinesearch() if self.stepsize is None else self.stepsize
-        if not callable(self.stepsize) or isinstance(self.stepsize, type):
-            got = repr(self.stepsize)
-            raise OptionsError(f"GradientDescentOptions: stepsize must be one such as ConstantStepsize(0.1), got {got}")
+        check_stepsize(self)
+        check_rule(self, searched=isinstance(self.stepsize, Linesearch))
         if self.stop is None:
             self.stop = StopAfterIteration(200) | StopWhenGradientNormLess(1e-8)
 
@@ -67,15 +69,16 @@ class GradientDescentOptions(Options):
 @initialize_solver.register(GradientDescentOptions)
 def _initialize(p: Any, o: GradientDescentOptions) -> None:
     begin(p, o)
+    check_direction(p, o)
     first_evaluation(p, o)
     o.last_stepsize = None
 
 
 @step_solver.register(GradientDescentOptions)
 def _step(p: Any, o: GradientDescentOptions, i: int) -> None:
-    s, trial = take_step(p, o, i)
-    gradient = p.gradient_from(trial.x, trial.context)
-    commit(o, x=trial.x, cost=trial.cost, gradient=gradient, last_stepsize=s)
+    eta = None if o.direction is None else direction_of(p, o, i, searched=isinstance(o.stepsize, Linesearch))
+    s, trial = take_step(p, o, i, eta)
+    commit(o, x=trial.x, cost=trial.cost, gradient=trial_gradient(p, trial), last_stepsize=s)
 
 
 @strict_keywords
@@ -88,6 +91,7 @@ def steepest_descent(
     euclidean_gradient: Callable[..., Any] | None = None,
     data: tuple = (),
     vectorized: bool = True,
+    direction: DirectionRule | None = None,
     stepsize: Stepsize | None = None,
     stop: StoppingCriterion | None = None,
     retraction_method: str | None = None,
@@ -109,6 +113,7 @@ def steepest_descent(
         euclidean_gradient: the Euclidean gradient instead, converted by the manifold.
         data: tensors with the batch axes in front, handed to the callables after the point.
         vectorized: False if the callables are written for one point.
+        direction: momentum, Adam and the like, see `GradientDescentOptions`.
         stepsize: see `GradientDescentOptions`, as for the following.
         stop: the stopping criterion.
         retraction_method: name of the manifold's retraction.
@@ -138,7 +143,13 @@ def steepest_descent(
         M, cost, gradient, euclidean_gradient=euclidean_gradient, data=data, vectorized=vectorized
     )
     options = GradientDescentOptions(
-        x, stepsize=stepsize, stop=stop, retraction_method=retraction_method, check_every=check_every, compact=compact
+        x,
+        direction=direction,
+        stepsize=stepsize,
+        stop=stop,
+        retraction_method=retraction_method,
+        check_every=check_every,
+        compact=compact,
     )
     solve(problem, options, debug=debug, record=record)
     return options if return_options else get_solver_result(options)

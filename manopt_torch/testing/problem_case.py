@@ -8,12 +8,14 @@ import torch
 
 from manopt_torch.manifolds import Manifold
 from manopt_torch.manifolds.points import map_leaves
-from manopt_torch.problems import GradientProblem
+from manopt_torch.problems import GradientProblem, LeastSquaresProblem
 
 # what the smooth problems of the table provide; autograd makes the derivatives
 SMOOTH = frozenset({"cost", "gradient", "hessian"})
 # ... and of these the ones with a condition number of at most about five
 MILD = SMOOTH | {"mild"}
+# what solvers of least squares are tried on; the others have enough to do
+SUM_OF_SQUARES = frozenset({"residuals"})
 
 
 class Posed(NamedTuple):
@@ -41,7 +43,9 @@ class ProblemCase:
         elementwise: whether cost and manifold consist of elementwise operations and reductions only. Then a problem
             solved alone gives the same bits as in a batch.
         vectorized: False if the cost is written for one point.
-        provides: what solvers may use: "cost", "gradient", "hessian", and "mild" for a small condition number.
+        provides: what solvers may use: "cost", "gradient", "hessian", and "mild" for a small condition number,
+            "product" for a point in several parts, "residuals" for a sum of squares.
+        residuals: `residuals(x, *data)`, of which the cost is half the sum of squares; None where it is no such sum.
     """
 
     name: str
@@ -55,6 +59,7 @@ class ProblemCase:
     elementwise: bool = True
     vectorized: bool = True
     provides: frozenset[str] = MILD
+    residuals: Callable[..., torch.Tensor] | None = None
 
     def pose(
         self,
@@ -71,7 +76,8 @@ class ProblemCase:
             dtype: of start and data; the answers are in float64.
             device: of start and data; numbers are drawn on the CPU, so that they are the same everywhere.
             generator: where the numbers come from; None is a new one with seed 0.
-            kind: the problem class, called as `kind(M, cost, data=..., vectorized=...)`.
+            kind: the problem class, called as `kind(M, cost, data=..., vectorized=...)`; a `LeastSquaresProblem` gets
+                the residuals instead of the cost.
 
         Returns:
             Problem, start, minimum and minimiser.
@@ -84,7 +90,7 @@ class ProblemCase:
             x = self.start(batch, generator, *data)
         problem = kind(
             self.manifold,
-            self.cost,
+            self.residuals if kind is LeastSquaresProblem else self.cost,
             data=tuple(d.to(device, dtype) for d in data),
             vectorized=self.vectorized,
         )

@@ -6,9 +6,10 @@ eigenvalues what the minimum is.
 
 import torch
 
+from manopt_torch.linalg.scalar import wrap_angle
 from manopt_torch.manifolds import Circle, Euclidean, Power, Product, Sphere, SymmetricPositiveDefinite
-from manopt_torch.manifolds.circle import wrap_angle
-from manopt_torch.testing.problem_case import SMOOTH, ProblemCase
+from manopt_torch.testing.problem_case import MILD, SMOOTH, ProblemCase
+from manopt_torch.testing.sums_of_squares import SUMS_OF_SQUARES
 
 
 def problem_named(name: str) -> ProblemCase:
@@ -255,6 +256,7 @@ PROBLEMS: tuple[ProblemCase, ...] = (
         lambda c, b: -c.norm(dim=-1),
         lambda c, b: (_opposite(c), b),
         stepsize=0.6,
+        provides=MILD | {"product"},
     ),
     ProblemCase(
         "power",
@@ -276,4 +278,5 @@ PROBLEMS: tuple[ProblemCase, ...] = (
         stepsize=0.4,
         elementwise=False,
     ),
+    *SUMS_OF_SQUARES,
 )

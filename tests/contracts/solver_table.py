@@ -10,14 +10,37 @@ import pytest
 import torch
 
 from manopt_torch import (
+    AdamRule,
+    AdaptiveRegularizationOptions,
+    AlternatingGradientDescentOptions,
+    ArmijoInitialGuess,
     ArmijoLinesearch,
+    BarzilaiBorweinStepsize,
+    ConjugateGradientOptions,
     ConstantStepsize,
     DecreasingStepsize,
+    DoglegOptions,
+    Euclidean,
+    FrankWolfeOptions,
+    GaussNewtonOptions,
     GradientDescentOptions,
     GradientProblem,
+    HeavyBallRule,
+    HessianProblem,
+    HestenesStiefelCoefficient,
+    LeastSquaresProblem,
+    LevenbergMarquardtOptions,
+    NewtonOptions,
+    NonmonotoneLinesearch,
+    ProjectedGradientOptions,
+    QuasiNewtonOptions,
+    ShortStepLinesearch,
+    StochasticGradientDescentOptions,
     StopAfterIteration,
     StoppingCriterion,
     StopWhenGradientNormLess,
+    TrustRegionsOptions,
+    WolfeLinesearch,
     get_options,
 )
 from manopt_torch.manifolds.points import leaves, map_leaves
@@ -37,7 +60,14 @@ class Solver:
     to_converge: frozenset[str] = frozenset({"mild"})
     kind: Callable[..., Any] = GradientProblem
     # a run converges to this gradient norm: within float32, cost differences show no smaller one
+    # whether a step may evaluate the cost at several trials
+    searches: bool = False
+    # whether it may evaluate gradients at trials too
+    sees_slopes: bool = False
     accuracy: dict[torch.dtype, float] = field(default_factory=lambda: {torch.float64: 1e-6, torch.float32: 3e-3})
+
+    # names of the problems it is tried on, where all would take too long
+    problems: tuple[str, ...] = ()
 
     def pose(self, case: ProblemCase, *batch: int, dtype: torch.dtype = torch.float64, **more: Any) -> Posed:
         return case.pose(*batch, dtype=dtype, kind=self.kind, **more)
@@ -49,11 +79,135 @@ class Solver:
         return self.name
 
 
+# a scalar, a valley, a sphere (twice, by sums and by matrix products), a tuple, matrices
+SOME_OF_EACH_KIND = (
+    "exponential",
+    "rosenbrock",
+    "rayleigh, sums",
+    "rayleigh, bmm",
+    "product",
+    "mean of two matrices",
+)
+
 SOLVERS = [
     Solver("descent, armijo", lambda case, x, **k: GradientDescentOptions(x, **k)),
     Solver("descent, quick armijo", lambda case, x, **k: GradientDescentOptions(x, stepsize=quick_armijo(), **k)),
     Solver("descent, constant", lambda case, x, **k: GradientDescentOptions(x, stepsize=constant(case), **k)),
     Solver("descent, decreasing", lambda case, x, **k: GradientDescentOptions(x, stepsize=decreasing(case), **k)),
+    Solver(
+        "descent, wolfe",
+        lambda case, x, **k: GradientDescentOptions(x, stepsize=wolfe_from_last(), **k),
+        searches=True,
+        problems=SOME_OF_EACH_KIND,
+        sees_slopes=True,
+    ),
+    Solver(
+        "descent, nonmonotone",
+        lambda case, x, **k: GradientDescentOptions(x, stepsize=NonmonotoneLinesearch(), **k),
+        searches=True,
+        problems=SOME_OF_EACH_KIND,
+    ),
+    Solver(
+        "descent, barzilai-borwein",
+        lambda case, x, **k: GradientDescentOptions(x, stepsize=BarzilaiBorweinStepsize(), **k),
+        searches=True,
+        problems=SOME_OF_EACH_KIND,
+        sees_slopes=True,
+    ),
+    Solver(
+        "frank-wolfe, near oracle",
+        lambda case, x, **k: near_frank_wolfe(case, x, **k),
+        problems=SOME_OF_EACH_KIND,
+    ),
+    Solver(
+        "frank-wolfe, short step",
+        lambda case, x, **k: short_frank_wolfe(case, x, **k),
+        searches=True,
+        problems=SOME_OF_EACH_KIND,
+    ),
+    Solver(
+        "projected, constant",
+        lambda case, x, **k: whole_space(x, stepsize=constant(case), **k),
+        problems=SOME_OF_EACH_KIND,
+    ),
+    Solver(
+        "projected, backtracking", lambda case, x, **k: whole_space(x, **k), searches=True, problems=SOME_OF_EACH_KIND
+    ),
+    Solver("descent, momentum", lambda case, x, **k: momentum_descent(case, x, **k)),
+    Solver("descent, adam", lambda case, x, **k: adam_descent(case, x, **k), needs=frozenset({"gradient", "product"})),
+    Solver("stochastic descent", lambda case, x, **k: one_term_descent(case, x, **k)),
+    Solver(
+        "alternating descent",
+        lambda case, x, **k: AlternatingGradientDescentOptions(x, stepsize=constant(case), **k),
+        needs=frozenset({"gradient", "product"}),
+    ),
+]
+# a tensor, a scalar, a tuple; kernels that differ between lone problems and batches; a curved valley; matrices
+SECOND_ORDER_PROBLEMS = (
+    "rayleigh, sums",
+    "exponential",
+    "product",
+    "rayleigh, bmm",
+    "rosenbrock",
+    "mean of two matrices",
+)
+SOLVERS += [
+    Solver(
+        name,
+        second_order,
+        needs=frozenset({"hessian"}),
+        to_converge=frozenset(),
+        kind=HessianProblem,
+        searches=True,
+        sees_slopes=True,
+        accuracy={torch.float64: 1e-8, torch.float32: 3e-3},
+        problems=problems,
+    )
+    for name, problems, second_order in (
+        ("trust regions", SECOND_ORDER_PROBLEMS, lambda case, x, **k: TrustRegionsOptions(x, **k)),
+        ("cubic regularisation", SECOND_ORDER_PROBLEMS[:4], lambda case, x, **k: AdaptiveRegularizationOptions(x, **k)),
+        ("newton", SECOND_ORDER_PROBLEMS[:4], lambda case, x, **k: NewtonOptions(x, **k)),
+    )
+]
+SOLVERS += [
+    Solver("conjugate gradient", lambda case, x, **k: ConjugateGradientOptions(x, **k), searches=True),
+    Solver(
+        "conjugate gradient, hestenes",
+        lambda case, x, **k: hestenes_quick(x, **k),
+        needs=frozenset({"gradient", "product"}),
+        searches=True,
+    ),
+    Solver("quasi-newton, memory", lambda case, x, **k: QuasiNewtonOptions(x, **k), searches=True, sees_slopes=True),
+    Solver(
+        "quasi-newton, matrix",
+        lambda case, x, **k: matrix_armijo(x, **k),
+        needs=frozenset({"gradient", "product"}),
+        searches=True,
+    ),
+]
+# they minimise sums of squares only, and are tried on those alone
+LEAST_SQUARES = [
+    Solver(
+        "levenberg-marquardt",
+        lambda case, x, **k: LevenbergMarquardtOptions(x, **k),
+        needs=frozenset({"residuals"}),
+        to_converge=frozenset(),
+        kind=LeastSquaresProblem,
+    ),
+    Solver(
+        "gauss-newton, half steps",
+        lambda case, x, **k: GaussNewtonOptions(x, stepsize=ConstantStepsize(0.5), **k),
+        needs=frozenset({"residuals"}),
+        to_converge=frozenset(),
+        kind=LeastSquaresProblem,
+    ),
+    Solver(
+        "dogleg, short steps",
+        lambda case, x, **k: DoglegOptions(x, initial_radius=0.1, max_radius=0.5, **k),
+        needs=frozenset({"residuals"}),
+        to_converge=frozenset(),
+        kind=LeastSquaresProblem,
+    ),
 ]
 CONSTANT = SOLVERS[2]
 ARMIJO = SOLVERS[:2]
@@ -61,6 +215,20 @@ ARMIJO = SOLVERS[:2]
 
 def quick_armijo() -> ArmijoLinesearch:
     return ArmijoLinesearch(contraction_factor=0.5, sufficient_decrease=0.3)
+
+
+def wolfe_from_last() -> WolfeLinesearch:
+    # with the default decrease of 1e-4, steps that suit Newton's methods make gradients zigzag
+    return WolfeLinesearch(0.3, 0.9, initial_guess=ArmijoInitialGuess())
+
+
+def hestenes_quick(x: Any, **keywords: Any) -> ConjugateGradientOptions:
+    search = ArmijoLinesearch(contraction_factor=0.5, sufficient_decrease=0.45)
+    return ConjugateGradientOptions(x, coefficient=HestenesStiefelCoefficient(), stepsize=search, **keywords)
+
+
+def matrix_armijo(x: Any, **keywords: Any) -> QuasiNewtonOptions:
+    return QuasiNewtonOptions(x, memory_size=-1, stepsize=quick_armijo(), **keywords)
 
 
 def constant(case: ProblemCase) -> ConstantStepsize:
@@ -71,9 +239,52 @@ def decreasing(case: ProblemCase) -> DecreasingStepsize:
     return DecreasingStepsize(constant(case).length, exponent=0.25)
 
 
+def ball_oracle(case: Any, radius: Callable[[torch.Tensor], Any]) -> Callable[..., Any]:
+    """Return the oracle of a ball around the current point, whose radius may depend on the gradient's norm."""
+    M = getattr(case, "manifold", Euclidean(2))
+
+    def oracle(x: Any, g: Any, *data: torch.Tensor) -> Any:
+        norm = M.norm(x, g)
+        return M.retract(x, g, -radius(norm) / norm.clamp(min=1e-30))
+
+    return oracle
+
+
+def near_frank_wolfe(case: Any, x: Any, **keywords: Any) -> FrankWolfeOptions:
+    oracle = ball_oracle(case, lambda norm: 2 * constant(case).length * norm)
+    return FrankWolfeOptions(x, oracle=oracle, stepsize=ConstantStepsize(0.5), retraction_method=None, **keywords)
+
+
+def short_frank_wolfe(case: Any, x: Any, **keywords: Any) -> FrankWolfeOptions:
+    oracle = ball_oracle(case, lambda norm: 1.0)
+    return FrankWolfeOptions(x, oracle=oracle, stepsize=ShortStepLinesearch(), retraction_method=None, **keywords)
+
+
+def whole_space(x: Any, **keywords: Any) -> ProjectedGradientOptions:
+    return ProjectedGradientOptions(x, projection=lambda x, *data: x, **keywords)
+
+
+def momentum_descent(case: Any, x: Any, **keywords: Any) -> GradientDescentOptions:
+    return GradientDescentOptions(x, direction=HeavyBallRule(0.3), stepsize=constant(case), **keywords)
+
+
+def adam_descent(case: Any, x: Any, **keywords: Any) -> GradientDescentOptions:
+    # with a large eps the last steps are those of a heavy ball, which converges with a constant step size
+    return GradientDescentOptions(x, direction=AdamRule(0.3, 0.9, 1.0), stepsize=constant(case), **keywords)
+
+
+def one_term_descent(case: Any, x: Any, **keywords: Any) -> StochasticGradientDescentOptions:
+    return StochasticGradientDescentOptions(x, stepsize=constant(case), **keywords)
+
+
 # ---- the products over which the laws run ---------------------------------------------------------------------------
 
-PAIRS = [(s, c) for s in SOLVERS for c in PROBLEMS if s.needs <= c.provides]
+PAIRS = [
+    (s, c)
+    for s in SOLVERS + LEAST_SQUARES
+    for c in PROBLEMS
+    if s.needs <= c.provides and c.name in (s.problems or c.name)
+]
 CONVERGENT = [(s, c) for s, c in PAIRS if s.to_converge <= c.provides]
 BATCHES = [(), (2,), (2, 3)]
 DTYPES = [torch.float64, torch.float32]

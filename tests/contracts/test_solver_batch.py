@@ -10,6 +10,7 @@ from manopt_torch import (
     ConstantStepsize,
     GradientDescentOptions,
     GradientProblem,
+    HessianProblem,
     Sphere,
     StopAfterIteration,
     StopWhenGradientNormLess,
@@ -68,7 +69,7 @@ def test_a_problem_comes_out_the_same_in_every_batch(solver: Any, case: Any, dty
 
 
 def unfold(value: Any) -> Any:
-    return map_leaves(lambda leaf: leaf.flatten(0, 1), value)
+    return map_leaves(lambda leaf: leaf.flatten(0, 1) if isinstance(leaf, torch.Tensor) else leaf, value)
 
 
 @over(PER_POINT + BY_MATMUL)
@@ -108,7 +109,7 @@ def watch_sizes(problem: Any) -> tuple[Any, list[int]]:
 
 def half_solved(size: int = 64) -> tuple[Any, torch.Tensor, int]:
     """Return Rayleigh quotients of which two thirds start at their minimum."""
-    problem, x, *_ = problem_named("rayleigh, sums").pose(size)
+    problem, x, *_ = problem_named("rayleigh, sums").pose(size, kind=HessianProblem)
     done = 2 * size // 3
     x = x.clone()
     x[:done] = torch.linalg.eigh(problem.data[0]).eigenvectors[:done, :, 0]

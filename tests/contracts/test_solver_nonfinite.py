@@ -8,7 +8,7 @@ import torch
 
 from manopt_torch import (
     Euclidean,
-    GradientProblem,
+    HessianProblem,
     NonFiniteError,
     StopAfterIteration,
     get_cost,
@@ -66,7 +66,7 @@ def walled(walls: list[float], dtype: torch.dtype = torch.float64, **more: Any) 
         return 0.6 * (x - c).square().sum(-1) + 0 * torch.log(wall[..., 0] - x[..., 0])
 
     data = (centre, torch.tensor(walls, dtype=dtype)[:, None])
-    return GradientProblem(Euclidean(2), more.pop("cost", cost), data=data, **more), torch.zeros(n, 2, dtype=dtype)
+    return HessianProblem(Euclidean(2), more.pop("cost", cost), data=data, **more), torch.zeros(n, 2, dtype=dtype)
 
 
 class _Case:
@@ -89,8 +89,8 @@ def test_a_cost_that_becomes_nan_later(solver: Any, dtype: Any) -> None:
     state = state_of(after)
     assert finite((state["x"], state["cost"], state["gradient"]))
     assert state["x"][2, 0] < 0.55
-    assert 0 < int(state["iterations"][2]) < 100, "the problem was to end by itself"
-    if solver in ARMIJO:
+    assert 0 < int(state["iterations"][2]) < 200, "the problem was to end by itself"
+    if solver in ARMIJO or solver.searches:
         assert "non-finite" in get_reason(after)[2] or "stagnated" in get_reason(after)[2]
         assert state["x"][2, 0] > 0.5, "the search was to creep up to the wall"
     else:
@@ -125,7 +125,9 @@ def test_a_gradient_that_becomes_nan_while_the_cost_is_finite(solver: Any, dtype
     others = torch.tensor([0, 1, 3])
     assert_same_state(*({name: at(v, others) for name, v in state_of(o).items()} for o in runs))
     state = state_of(runs[1])
-    assert f"non-finite at iteration {int(state['iterations'][2])}" in get_reason(runs[1])[2]
+    # one that looks at gradients of trials backs off
+    reason = "stagnated" if solver.sees_slopes else f"non-finite at iteration {int(state['iterations'][2])}"
+    assert reason in get_reason(runs[1])[2]
     assert state["x"][2, 0] <= 0.55 and finite((state["x"], state["gradient"]))
     torch.testing.assert_close(state["cost"], get_cost(problem, state["x"]), rtol=0, atol=0)
     assert_same_alone(solver, problem, x, stop, state)
@@ -134,7 +136,7 @@ def test_a_gradient_that_becomes_nan_while_the_cost_is_finite(solver: Any, dtype
 @every_solver
 def test_minus_infinity_is_not_a_minimum(solver: Any) -> None:
     problem, x = walled([100.0] * 3)
-    bottomless = GradientProblem(
+    bottomless = HessianProblem(
         Euclidean(2),
         lambda x, c, w: torch.where((x[..., 0] > 0.55) & (w[..., 0] < 50), -torch.inf, problem.cost(x, c, w)),
         data=(problem.data[0], torch.tensor([[100.0], [1.0], [100.0]], dtype=torch.float64)),
@@ -150,7 +152,7 @@ def test_minus_infinity_is_not_a_minimum(solver: Any) -> None:
 @every_solver
 @pytest.mark.parametrize("batch", [(), (3,)], ids=str)
 def test_if_no_problem_can_start_that_is_an_error(solver: Any, batch: Any) -> None:
-    problem = GradientProblem(Euclidean(2), lambda x: x.sum(-1).log())  # the log of -2
+    problem = HessianProblem(Euclidean(2), lambda x: x.sum(-1).log())  # the log of -2
     x = torch.full((*batch, 2), -1.0, dtype=torch.float64)
     with pytest.raises(NonFiniteError, match="start"):
         solve(problem, solver.options(_Case, x))

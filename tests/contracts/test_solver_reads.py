@@ -199,9 +199,13 @@ def test_one_gradient_a_step_and_one_at_the_start(solver: Any, case: Any, batch:
     problem, x, *_ = solver.pose(case, *batch)
     counted = CountedProblem(problem)
     o = solve(counted, solver.options(case, x, stop=StopAfterIteration(6)))
-    assert counted.count(":Gradient") == o.evaluations["gradient"] == 7
+    assert counted.count(":Gradient") == o.evaluations["gradient"]
     assert counted.count(":Cost") == o.evaluations["cost"] >= 7
-    if solver not in ARMIJO:
+    if solver.sees_slopes:
+        assert o.evaluations["gradient"] <= o.evaluations["cost"]
+        return
+    assert o.evaluations["gradient"] == 7
+    if solver not in ARMIJO and not solver.searches:
         assert counted.count(":Cost") == 7
     again = solve(counted, solver.options(case, x, stop=StopAfterIteration(2)))
     assert again.evaluations["gradient"] == 3 and counted.count(":Gradient") == 10

@@ -117,8 +117,8 @@ def test_a_checkpoint_taken_inside_the_run(solver: Any, case: Any, batch: Any) -
         rest = load_state_dict(options(), state)
         solve(problem, rest, record=[":Iteration"])
         assert_same_state(state_of(through), state_of(rest))
-        assert get_record(rest) == [(k,) for k in range(i + 1, 10)]
-    assert list(saved) == [3, 6]
+        assert get_record(rest) == [(k,) for k in range(i + 1, through.iteration + 1)]  # some end before step 9
+    assert list(saved) == [i for i in (3, 6) if i <= through.iteration]
 
 
 def test_a_checkpoint_taken_while_the_batch_is_compacted() -> None:
