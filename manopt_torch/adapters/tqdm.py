@@ -56,3 +56,47 @@ def use_tqdm(on: bool = True) -> None:
     if on:
         tqdm_bar()
     register_progress_bar(tqdm_bar if on else None)
+
+
+class EpochBar:
+    """A bar for each epoch of a training loop; nothing where tqdm is missing or the bar is not wanted.
+
+    Args:
+        on: whether to show anything.
+        overwrite: whether the bar of an epoch takes the place of the former; the last one stays.
+    """
+
+    def __init__(self, on: bool, overwrite: bool) -> None:
+        self.overwrite, self._shown = overwrite, []
+        self._make: Any = None
+        if on:
+            try:
+                from tqdm.auto import tqdm
+            except ImportError:
+                return
+            self._make = tqdm
+
+    def __enter__(self) -> "EpochBar":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close(leave=True)
+
+    def begin(self, epoch: int, epochs: int, steps: int | None) -> None:
+        """Begin the bar of an epoch."""
+        if self._make is not None:
+            self._close(leave=not self.overwrite)
+            self._shown.append(self._make(total=steps, desc=f"Epoch {epoch}/{epochs}", dynamic_ncols=True))
+
+    def show(self, logs: dict[str, float], epoch_ended: bool) -> None:
+        """Move on by a step."""
+        if self._shown:
+            written = {name: f"{value:.4g}" for name, value in logs.items()}
+            self._shown[0].set_postfix(written, refresh=epoch_ended)
+            self._shown[0].update()
+
+    def _close(self, leave: bool) -> None:
+        while self._shown:
+            bar = self._shown.pop()
+            bar.leave = leave
+            bar.close()

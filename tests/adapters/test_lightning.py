@@ -1,0 +1,70 @@
+"""Lightning modules, with the real package."""
+
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from manopt_torch.adapters.lightning import lightning_module
+from manopt_torch.training import LevenbergMarquardtModule, StandardDampingStrategy
+
+# of torch to Lightning 2.6
+pytestmark = pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning")
+
+
+class Batches:
+    """A loader; of a plain list, Lightning takes each entry for one."""
+
+    def __iter__(self):
+        x = torch.linspace(-1, 1, 128)[:, None]
+        return ((x[k::4], 2 * x[k::4] + 1) for k in range(4))
+
+    def __len__(self):
+        return 4
+
+
+def trainer(tmp_path, **keywords):
+    from lightning.pytorch import Trainer
+
+    quiet = {
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+    }
+    return Trainer(**{**quiet, "default_root_dir": tmp_path, **keywords})
+
+
+def test_trains_logs_and_saves(tmp_path):
+    model = nn.Linear(1, 1)
+    module = LevenbergMarquardtModule(model, damping_strategy=StandardDampingStrategy(1.0))
+    worst = lambda outputs, targets: (outputs - targets).abs().max()  # noqa: E731
+    run, wrapped = trainer(tmp_path, max_epochs=3), lightning_module(module, {"worst": worst})
+    run.fit(wrapped, Batches())
+    torch.testing.assert_close([model.weight.item(), model.bias.item()], [2.0, 1.0], rtol=0, atol=1e-3)
+    logged = run.callback_metrics
+    assert {"loss_step", "loss_epoch", "damping_factor", "attempts", "worst"} <= set(logged)
+    assert float(logged["loss_epoch"]) < 1e-4 and float(logged["damping_factor"]) != 1.0
+    run.save_checkpoint(tmp_path / "run.ckpt")
+
+    other = lightning_module(LevenbergMarquardtModule(nn.Linear(1, 1)))
+    state = torch.load(tmp_path / "run.ckpt", weights_only=True)["state_dict"]
+    other.load_state_dict(state)
+    assert torch.equal(other(torch.ones(1, 1)), model(torch.ones(1, 1)))
+    assert other.training_module.damping_strategy.damping_factor == module.damping_strategy.damping_factor
+
+
+def test_ends_at_the_stop_flag(tmp_path):
+    module = LevenbergMarquardtModule(nn.Linear(1, 1), damping_strategy=StandardDampingStrategy(max_value=1.0))
+    run = trainer(tmp_path, max_epochs=200)
+    run.fit(lightning_module(module), Batches())
+    assert run.current_epoch < 50
+
+
+def test_says_what_is_missing(monkeypatch):
+    for name in ("lightning.pytorch", "pytorch_lightning"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=r"pip install manopt_torch\[lightning\]"):
+        lightning_module(None)

@@ -1,0 +1,138 @@
+"""The loop over epochs, and the sinc fit of torch-levenberg-marquardt's page."""
+
+import io
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
+
+from manopt_torch import OptionsError
+from manopt_torch.training import LevenbergMarquardtModule, StandardDampingStrategy, fit
+
+# what version 1.2.3 of that package ends at, from the same starts and with the same batches
+PEER = [0.00252299725774556, 0.0021452122703124223, 0.002571529058072836, 0.0015918032682738397, 0.0017075332328303707]
+
+
+class Logged:
+    """A training module whose losses are given, to see what is made of them."""
+
+    def __init__(self, losses, stop_at=None):
+        self.losses, self.stop_at, self.step = losses, stop_at, 0
+
+    def training_step(self, inputs, targets):
+        loss = torch.tensor(self.losses[self.step])
+        self.step += 1
+        return inputs, loss, self.step == self.stop_at, {"attempts": self.step}
+
+
+BATCHES = [(torch.zeros(3, 1), torch.ones(3, 1)), (torch.zeros(1, 1), torch.ones(1, 1))]
+
+
+def test_history_weighs_by_samples():
+    history = fit(Logged([1.0, 5.0, 2.0, 6.0]), BATCHES, 2, progress=False)
+    assert [row["epoch"] for row in history] == [1, 2] and [row["steps"] for row in history] == [2, 2]
+    assert [row["loss_epoch"] for row in history] == [2.0, 3.0]
+    assert [row["loss_step"] for row in history] == [5.0, 6.0]
+
+
+def test_ends_at_the_stop_flag():
+    module, seen = Logged([1.0] * 9, stop_at=3), []
+    history = fit(module, BATCHES, 4, progress=False, callbacks=[seen.append])
+    assert module.step == 3 and [row["steps"] for row in history] == [2, 1]
+    assert [(p.epoch, p.step, p.stop, p.epoch_ended) for p in seen] == [
+        (1, 1, False, False),
+        (1, 2, False, True),
+        (2, 1, True, True),
+    ]
+
+
+def test_ends_when_a_callback_says_so():
+    module = Logged([1.0] * 9)
+    fit(module, BATCHES, 4, progress=False, callbacks=[lambda p: p.logs["attempts"] == 2, lambda p: None])
+    assert module.step == 2
+
+
+class Metric:
+    """As those of torchmetrics: a sum of targets."""
+
+    def __init__(self):
+        self.total, self.resets = 0.0, 0
+
+    def update(self, outputs, targets):
+        self.total += float(targets.sum())
+
+    def compute(self):
+        return torch.tensor(self.total)
+
+    def reset(self):
+        self.total, self.resets = 0.0, self.resets + 1
+
+
+def test_metrics_of_both_kinds():
+    metric = Metric()
+    history = fit(
+        Logged([1.0] * 4),
+        BATCHES,
+        2,
+        progress=False,
+        metrics={"count": metric, "size": lambda outputs, targets: len(targets)},
+    )
+    assert [row["count"] for row in history] == [4.0, 4.0] and metric.resets == 2
+    assert [row["size"] for row in history] == [2.5, 2.5]  # 3 samples of 3, one of 1
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_bars(overwrite, monkeypatch):
+    import tqdm.auto
+
+    out = io.StringIO()
+    make = tqdm.auto.tqdm
+    monkeypatch.setattr(tqdm.auto, "tqdm", lambda **keywords: make(**keywords, file=out))
+    fit(Logged([1.0, 5.0, 2.0, 6.0]), BATCHES, 2, overwrite_progress_bar=overwrite)
+    text = out.getvalue()
+    assert "Epoch 2/2: 100%" in text and "loss_epoch=3" in text and "attempts=4" in text
+    assert text.count("\n") == (1 if overwrite else 2)
+
+
+def test_loaders_are_checked():
+    with pytest.raises(OptionsError, match="got a Tensor"):
+        fit(Logged([1.0]), [torch.zeros(2)], 1, progress=False)
+    with pytest.raises(OptionsError, match="got a tuple of 3"):
+        fit(Logged([1.0]), [(1, 2, 3)], 1, progress=False)
+    with pytest.raises(OptionsError, match="no batch in epoch 2"):
+        fit(Logged([1.0] * 4), iter(BATCHES), 2, progress=False)
+    with pytest.raises(OptionsError, match="metric 'm'"):
+        fit(Logged([1.0]), BATCHES, 1, progress=False, metrics={"m": 1})
+
+
+def test_fit_of_a_network_until_the_stop_flag():
+    x = torch.linspace(-1, 1, 64, dtype=torch.float64)[:, None]
+    data = TensorDataset(x, 3 * x - 1)
+    loader = DataLoader(data, sampler=BatchSampler(RandomSampler(data), 16, False), batch_size=None)
+    module = LevenbergMarquardtModule(nn.Linear(1, 1).double(), damping_strategy=StandardDampingStrategy(max_value=1e4))
+    history = fit(module, loader, 100, progress=False)
+    assert len(history) < 20 and history[-1]["loss_epoch"] < 1e-20
+    assert history[-1]["damping_factor"] == 1e4
+
+
+def sinc(seed):
+    """Return model, data and batches of the small sinc fit."""
+    x = torch.linspace(-1, 1, 2000, dtype=torch.float64)[:, None]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Linear(1, 20), nn.Tanh(), nn.Linear(20, 1)).double()
+    generator = torch.Generator().manual_seed(seed)
+    return model, x, torch.sinc(10 * x), generator
+
+
+def test_sinc_takes_the_steps_of_torch_levenberg_marquardt():
+    ends = []
+    for seed in range(len(PEER)):
+        model, x, y, generator = sinc(seed)
+        module = LevenbergMarquardtModule(model)
+        for _ in range(6):
+            batches = [(x[k], y[k]) for k in torch.randperm(2000, generator=generator).split(250)]
+            fit(module, batches, 1, progress=False)
+        ends.append(float(nn.functional.mse_loss(model(x), y).detach()))
+    assert ends == pytest.approx(PEER, rel=1e-6)

@@ -1,0 +1,122 @@
+"""Losses of networks: values against PyTorch, residuals whose squares they are, derivatives at zero."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from manopt_torch import OptionsError
+from manopt_torch.training import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    L1Loss,
+    MSELoss,
+    ResidualLoss,
+)
+
+
+def draw(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+W = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
+LABELS = torch.tensor([0, 2, 1, 1, 0])
+ZEROS_AND_ONES = (draw(5, 3, seed=1) > 0).double()
+
+CASES = {
+    "mse": (MSELoss(), functional.mse_loss, draw(5, 3), draw(5, 3, seed=1)),
+    "l1": (L1Loss(), functional.l1_loss, draw(5, 3), draw(5, 3, seed=1)),
+    "huber": (
+        HuberLoss(0.7),
+        lambda *a, **k: functional.huber_loss(*a, delta=0.7, **k),
+        draw(5, 3),
+        draw(5, 3, seed=1),
+    ),
+    "cross entropy": (CrossEntropyLoss(), functional.cross_entropy, draw(5, 3), LABELS),
+    "weighted": (CrossEntropyLoss(W), lambda *a, **k: functional.cross_entropy(*a, weight=W, **k), draw(5, 3), LABELS),
+    "smoothed": (
+        CrossEntropyLoss(label_smoothing=0.2),
+        lambda *a, **k: functional.cross_entropy(*a, label_smoothing=0.2, **k),
+        draw(5, 3),
+        LABELS,
+    ),
+    "ignored": (
+        CrossEntropyLoss(ignore_index=1),
+        lambda *a, **k: functional.cross_entropy(*a, ignore_index=1, **k),
+        draw(5, 3),
+        LABELS,
+    ),
+    "bce": (BCELoss(), functional.binary_cross_entropy, draw(5, 3).sigmoid(), ZEROS_AND_ONES),
+    "bce with logits": (BCEWithLogitsLoss(), functional.binary_cross_entropy_with_logits, draw(5, 3), ZEROS_AND_ONES),
+    "positive": (
+        BCEWithLogitsLoss(W),
+        lambda *a, **k: functional.binary_cross_entropy_with_logits(*a, pos_weight=W, **k),
+        draw(5, 3),
+        ZEROS_AND_ONES,
+    ),
+    "own": (
+        ResidualLoss(torch.nn.SmoothL1Loss(reduction="none")),
+        functional.smooth_l1_loss,
+        draw(5, 3),
+        draw(5, 3, seed=1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_values_are_those_of_torch_and_residuals_their_roots(name):
+    loss, torch_loss, y, t = CASES[name]
+    torch.testing.assert_close(loss(y, t), torch_loss(y, t), rtol=1e-14, atol=0)
+    torch.testing.assert_close(loss.residuals(y, t) ** 2, torch_loss(y, t, reduction="none"), rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradient_of_the_squares_is_that_of_the_loss(name):
+    loss, torch_loss, y, t = CASES[name]
+    got = torch.func.grad(lambda y: (loss.residuals(y, t) ** 2).sum())(y)
+    wanted = torch.func.grad(lambda y: torch_loss(y, t, reduction="none").sum())(y)
+    torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("transform", [torch.func.jacrev, torch.func.jacfwd])
+@pytest.mark.parametrize(
+    ("loss", "y", "t"),
+    [
+        (L1Loss(), [[1.0, 2.0]], [[1.0, 2.0]]),
+        (HuberLoss(), [[1.0, 2.0]], [[1.0, 2.0]]),
+        (CrossEntropyLoss(), [[200.0, 0.0, 0.0]], [0]),
+        (BCEWithLogitsLoss(), [[1000.0]], [[1.0]]),
+        (BCELoss(), [[1.0]], [[1.0]]),
+        (ResidualLoss(lambda y, t: (y - t) ** 4), [[1.0]], [[1.0]]),
+    ],
+    ids=["l1", "huber", "cross entropy", "logits", "bce", "own"],
+)
+def test_derivatives_at_zero_loss(loss, y, t, transform, dtype):
+    # torch-levenberg-marquardt: NaN, since the root has no derivative at zero
+    y = torch.tensor(y, dtype=dtype)
+    t = torch.tensor(t) if isinstance(loss, CrossEntropyLoss) else torch.tensor(t, dtype=dtype)
+    jacobian = transform(lambda y: loss.residuals(y, t))(y)
+    assert loss.residuals(y, t).abs().max() == 0
+    slope = 0.5**0.5 if isinstance(loss, HuberLoss) else 0.0  # of a square, but for the factor
+    diagonal = jacobian.reshape(-1, y.numel())
+    wanted = slope * torch.eye(*diagonal.shape) if slope else torch.zeros(diagonal.shape)
+    torch.testing.assert_close(diagonal, wanted.to(dtype))
+
+
+def test_huber_is_smooth_at_zero():
+    e = torch.tensor([-1e-3, 0.0, 1e-3], dtype=torch.float64)
+    slopes = torch.func.vmap(torch.func.grad(lambda y: HuberLoss().residuals(y, torch.zeros_like(y))))(e)
+    torch.testing.assert_close(slopes, torch.full((3,), 0.5**0.5, dtype=torch.float64))
+
+
+def test_a_negative_loss_has_no_residual():
+    assert ResidualLoss(lambda y, t: y - t).residuals(torch.tensor([0.0]), torch.tensor([1.0])).isnan().all()
+
+
+def test_arguments_are_checked():
+    with pytest.raises(OptionsError, match="delta must be positive, got 0"):
+        HuberLoss(0)
+    with pytest.raises(OptionsError, match="losses must be a function"):
+        ResidualLoss(1.0)
