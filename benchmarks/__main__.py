@@ -9,7 +9,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-CASES = ("overhead", "batch_rayleigh", "memory", "spd", "manifolds")
+CASES = (
+    "overhead",
+    "batch_rayleigh",
+    "memory",
+    "spd",
+    "manifolds",
+    "denoising",
+    "riemannian",
+    "least_squares",
+    "modular",
+    "networks",
+)
 PEERS = ("pymanopt", "geoopt")
 
 
@@ -27,7 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
     table: list[Any] = []
     for case in options.cases or CASES:
         print(f"... {case}", file=sys.stderr, flush=True)
-        settings = {} if options.rounds is None else {"rounds": options.rounds}
+        settings: dict[str, Any] = {} if options.rounds is None else {"rounds": options.rounds}
+        case, _, part = case.partition(":")
+        if part:
+            settings["only"] = part
         table += import_module(f"benchmarks.{case}").rows(peers=not options.no_peers, **settings)
     print("\n" + written(table))
     if options.json is not None:
@@ -38,7 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("cases", nargs="*", type=_case, metavar="CASE", help=f"of {', '.join(CASES)}; none is all")
+    known = f"of {', '.join(CASES)}; none is all; riemannian:PART is a part of that case"
+    parser.add_argument("cases", nargs="*", type=_case, metavar="CASE", help=known)
     parser.add_argument("--rounds", type=_positive, help="rounds of timing; quote no figure of fewer than 7")
     parser.add_argument("--no-peers", action="store_true", help="leave other packages out")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to FILE as well")
@@ -46,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _case(name: str) -> str:
-    if name not in CASES:
+    if name.partition(":")[0] not in CASES:
         raise argparse.ArgumentTypeError(f"no case {name!r}; there are {', '.join(CASES)}")
     return name
 

@@ -16,8 +16,11 @@ _spec.loader.exec_module(gallery)
 SCRIPTS = gallery.scripts()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+# the site is built of all of them, and a script that fails breaks the build; here are the quickest ones
+QUICK = [path for path in SCRIPTS if path.stem in ("max_cut", "pca", "rotations", "sphere_median")]
+
+
+@pytest.mark.parametrize("path", QUICK, ids=lambda path: path.stem)
 def test_a_script_runs_and_makes_a_page(path):
     page = gallery.run(path)
     assert len(page.title) > 5 and len(page.summary) > 40 and page.title in page.markdown

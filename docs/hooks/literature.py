@@ -31,6 +31,9 @@ _ACCENTS = {
     r"{\'e}": "é",
     r"{\"o}": "ö",
     r"{\"u}": "ü",
+    r"{\'i}": "í",
+    r"{\'u}": "ú",
+    r"{\~n}": "ñ",
     r"{\v{c}}": "č",
 }
 
@@ -70,7 +73,8 @@ def render(key: str, entry: dict[str, str]) -> str:
     parts = [authors(entry.get("author") or entry["editor"]), f"*{entry['title']}*"]
     if "journal" in entry:
         issue = f"({entry['number']})" if "number" in entry else ""
-        parts.append(f"{entry['journal']} {entry['volume']}{issue}, {entry['pages']}")
+        pages = f", {entry['pages']}" if "pages" in entry else ""
+        parts.append(f"{entry['journal']} {entry['volume']}{issue}{pages}")
     if "edition" in entry:
         parts.append(f"{entry['edition']} edition")
     parts += [entry[name] for name in ("booktitle", "school", "note", "publisher") if name in entry]

@@ -89,7 +89,6 @@ class HagerZhangCoefficient(ConjugateCoefficient):
     \qquad d = \langle y, \mathcal T\delta\rangle$$
 
     Args:
-        _: keyword arguments only.
         eta: $\eta > 0$ in the bound from below; 0.01 as in the paper.
 
     Raises:

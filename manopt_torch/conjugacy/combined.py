@@ -20,7 +20,6 @@ class HybridCoefficient(ConjugateCoefficient):
     Args:
         first: a coefficient.
         second: another one.
-        _: the following by keyword.
         lower_bound: $b$.
 
     Raises:

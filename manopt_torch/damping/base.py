@@ -35,7 +35,7 @@ class Damping(Functor, ABC):
     A rule is made of numbers; what it works on, the damping $\lambda$, its growth and the diagonal of $D$, are state
     fields of the options, one for each problem.
 
-    Args:
+    Attributes:
         initial: $\lambda_0$.
         scaling: the matrix $D$. `"identity"`, as Levenberg has it: sensitive to the units of the parameters. The
             others are not: `"current"`, the diagonal of $J'J$; `"largest"`, its running maximum (Moré, MINPACK);

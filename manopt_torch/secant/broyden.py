@@ -100,7 +100,6 @@ class InverseBroyden(SecantUpdate):
 
     Args:
         phi: $\phi \in [0, 1]$; 0 is `InverseBFGS`, 1 is `InverseDFP`.
-        _: the following by keyword.
         rule: "constant" takes `phi`, "davidon" the one for which $H^{-1} H_+$ has the least condition number.
 
     Raises:
@@ -137,7 +136,6 @@ class Broyden(SecantUpdate):
 
     Args:
         phi: $\phi \in [0, 1]$; 0 is `BFGS`, 1 is `DFP`.
-        _: the following by keyword.
         rule: "constant" takes `phi`, "davidon" the one for which $B^{-1} B_+$ has the least condition number.
 
     Raises:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as command
-from benchmarks import batch_rayleigh, manifolds, memory, overhead
+from benchmarks import batch_rayleigh, least_squares, manifolds, memory, overhead
 from benchmarks.timing import Figure, Row, Times, installed, interleaved
 
 
@@ -135,3 +135,16 @@ def test_the_command_names_wrong_arguments(arguments, says, capsys):
     with pytest.raises(SystemExit) as exit_:
         command.main(arguments)
     assert exit_.value.code == 2 and says in capsys.readouterr().err
+
+
+def test_least_squares():
+    rows = least_squares.rows(problems=20, many=40, looped=4, alone=2, rounds=1, peers=False)
+    assert len(rows) == 6 and all(row.figure.least > 0 for row in rows)
+    assert [row.target for row in rows if row.target] == [(">=", 3.0), (">=", 3.0), ("<=", 1.1), ("<=", 12.0)]
+
+
+def test_least_squares_agree_with_scipy():
+    for fits in (least_squares.exponentials(5), least_squares.peaks(5)):
+        best = least_squares.scipy_loop(fits, 5)
+        for x in (least_squares.fit(fits, fits.jacobian), least_squares.fit(fits, None)):
+            torch.testing.assert_close(x, best, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,89 @@
+"""The floor for matrix completion: fixed-rank matrices with derivatives by hand.
+
+A point is `(u, s, v)` with the singular values in a vector; a tangent vector packs its three parts in one tensor with
+`m + n + rank` rows. The known entries are sampled from the dense product, which is small here.
+"""
+
+from typing import Any
+
+import torch
+
+Tensor = torch.Tensor
+
+
+class BareFixedRank:
+    """Matrices of fixed rank, with the retraction by singular values."""
+
+    def __init__(self, m: int, n: int, rank: int, places: Tensor) -> None:
+        self.m, self.n, self.rank, self.places = m, n, rank, places  # places: known entries, in flat order
+        self.dim = (m + n - rank) * rank
+        self.typical = float(self.dim)
+        self.dense = torch.zeros(m, n, dtype=torch.float64)
+
+    def parts(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return z[: self.m], z[self.m : self.m + self.n], z[self.m + self.n :]
+
+    def inner(self, x: Any, u: Tensor, v: Tensor) -> Tensor:
+        return torch.dot(u.reshape(-1), v.reshape(-1))
+
+    def project(self, x: Any, z: Tensor) -> Tensor:
+        (u, _, v), (a, c, d) = x, self.parts(z)
+        return torch.cat((torch.addmm(a, u, u.mT @ a, alpha=-1), torch.addmm(c, v, v.mT @ c, alpha=-1), d))
+
+    def retract(self, x: Any, z: Tensor) -> Any:
+        (u, s, v), (a, c, d), k = x, self.parts(z), self.rank
+        qu, ru = torch.linalg.qr(a)
+        qv, rv = torch.linalg.qr(c)
+        core = torch.zeros(2 * k, 2 * k, dtype=z.dtype)
+        core[:k, :k] = d
+        core.diagonal()[:k] += s
+        core[:k, k:], core[k:, :k] = rv.mT, ru
+        left, values, right = torch.linalg.svd(core)
+        return torch.cat((u, qu), 1) @ left[:, :k], values[:k] + 2.2e-16, torch.cat((v, qv), 1) @ right[:k].mT
+
+    def filled(self, values: Tensor) -> Tensor:
+        self.dense.zero_().view(-1).index_copy_(0, self.places, values)
+        return self.dense
+
+    def gradient(self, x: Any, values: Tensor) -> Tensor:
+        """Project the matrix with these values at the known places."""
+        u, _, v = x
+        g = self.filled(values)
+        gv, gu = g @ v, g.mT @ u
+        core = u.mT @ gv
+        return torch.cat((torch.addmm(gv, u, core, alpha=-1), torch.addmm(gu, v, core.mT, alpha=-1), core))
+
+    def hessian(self, x: Any, values: Tensor, change: Tensor, z: Tensor) -> Tensor:
+        (u, s, v), (a, c, _) = x, self.parts(z)
+        image = self.gradient(x, change)
+        g = self.filled(values)
+        left, right = (g @ c) / s, (g.mT @ a) / s
+        image[: self.m] += torch.addmm(left, u, u.mT @ left, alpha=-1)
+        image[self.m : self.m + self.n] += torch.addmm(right, v, v.mT @ right, alpha=-1)
+        return image
+
+    def transport(self, x: Any, y: Any, z: Tensor) -> Tensor:
+        (u, _, v), (u1, _, v1), (a, c, d) = x, y, self.parts(z)
+        p = u @ d + a
+        wv = p @ (v.mT @ v1) + u @ (c.mT @ v1)
+        wu = v @ (p.mT @ u1) + c @ (u.mT @ u1)
+        core = u1.mT @ wv
+        return torch.cat((torch.addmm(wv, u1, core, alpha=-1), torch.addmm(wu, v1, core.mT, alpha=-1), core))
+
+
+def misfit(M: BareFixedRank, known: Tensor) -> tuple[Any, Any, Any]:
+    """Return half the squared misfit of the known entries, its gradient and its Hessian, for `floor.Given`."""
+
+    def cost(x: Any) -> tuple[Tensor, Tensor]:
+        u, s, v = x
+        rest = ((u * s) @ v.mT).view(-1)[M.places] - known
+        return 0.5 * torch.dot(rest, rest), rest
+
+    def gradient(x: Any, rest: Tensor) -> Tensor:
+        return rest
+
+    def hessian(x: Any, rest: Tensor, z: Tensor) -> Tensor:
+        (u, _, v), (a, c, d) = x, M.parts(z)
+        return ((u @ d + a) @ v.mT + u @ c.mT).view(-1)[M.places]
+
+    return cost, gradient, hessian
