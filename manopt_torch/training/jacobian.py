@@ -68,7 +68,7 @@ class Network:
 
     def rows(self, start: int, stop: int) -> Rows:
         """Return what is known of a range of samples."""
-        values = [*self.free, *self._rest, *self._chosen, *(t[start:stop] for t in self._data)]
+        values = [*self.free, *self._rest, *self._chosen, *(t.narrow(0, start, stop - start) for t in self._data)]
         found, r, *outputs = play(self._kept, stop - start, self._samples, values)
         return Rows(found, r, tuple(outputs))
 

@@ -106,7 +106,8 @@ class HuberLoss(Loss):
 
     def forward(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the mean loss."""
-        return self.residuals(outputs, targets).square().mean()
+        e = _difference(outputs, targets)
+        return functional.huber_loss(e, torch.zeros_like(e), delta=self.delta)
 
     def residuals(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the roots of the losses, with the sign of the difference."""
