@@ -89,11 +89,22 @@ SOME_OF_EACH_KIND = (
     "mean of two matrices",
 )
 
+# for variants of what has been tried on more
+A_FEW = ("exponential", "rayleigh, sums", "product")
+
 SOLVERS = [
     Solver("descent, armijo", lambda case, x, **k: GradientDescentOptions(x, **k)),
-    Solver("descent, quick armijo", lambda case, x, **k: GradientDescentOptions(x, stepsize=quick_armijo(), **k)),
+    Solver(
+        "descent, quick armijo",
+        lambda case, x, **k: GradientDescentOptions(x, stepsize=quick_armijo(), **k),
+        problems=SOME_OF_EACH_KIND,
+    ),
     Solver("descent, constant", lambda case, x, **k: GradientDescentOptions(x, stepsize=constant(case), **k)),
-    Solver("descent, decreasing", lambda case, x, **k: GradientDescentOptions(x, stepsize=decreasing(case), **k)),
+    Solver(
+        "descent, decreasing",
+        lambda case, x, **k: GradientDescentOptions(x, stepsize=decreasing(case), **k),
+        problems=A_FEW,
+    ),
     Solver(
         "descent, wolfe",
         lambda case, x, **k: GradientDescentOptions(x, stepsize=wolfe_from_last(), **k),
@@ -105,7 +116,7 @@ SOLVERS = [
         "descent, nonmonotone",
         lambda case, x, **k: GradientDescentOptions(x, stepsize=NonmonotoneLinesearch(), **k),
         searches=True,
-        problems=SOME_OF_EACH_KIND,
+        problems=A_FEW,
     ),
     Solver(
         "descent, barzilai-borwein",
@@ -117,25 +128,23 @@ SOLVERS = [
     Solver(
         "frank-wolfe, near oracle",
         lambda case, x, **k: near_frank_wolfe(case, x, **k),
-        problems=SOME_OF_EACH_KIND,
+        problems=A_FEW,
     ),
     Solver(
         "frank-wolfe, short step",
         lambda case, x, **k: short_frank_wolfe(case, x, **k),
         searches=True,
-        problems=SOME_OF_EACH_KIND,
+        problems=A_FEW,
     ),
     Solver(
         "projected, constant",
         lambda case, x, **k: whole_space(x, stepsize=constant(case), **k),
-        problems=SOME_OF_EACH_KIND,
+        problems=A_FEW,
     ),
-    Solver(
-        "projected, backtracking", lambda case, x, **k: whole_space(x, **k), searches=True, problems=SOME_OF_EACH_KIND
-    ),
-    Solver("descent, momentum", lambda case, x, **k: momentum_descent(case, x, **k)),
+    Solver("projected, backtracking", lambda case, x, **k: whole_space(x, **k), searches=True, problems=A_FEW),
+    Solver("descent, momentum", lambda case, x, **k: momentum_descent(case, x, **k), problems=SOME_OF_EACH_KIND),
     Solver("descent, adam", lambda case, x, **k: adam_descent(case, x, **k), needs=frozenset({"gradient", "product"})),
-    Solver("stochastic descent", lambda case, x, **k: one_term_descent(case, x, **k)),
+    Solver("stochastic descent", lambda case, x, **k: one_term_descent(case, x, **k), problems=A_FEW),
     Solver(
         "alternating descent",
         lambda case, x, **k: AlternatingGradientDescentOptions(x, stepsize=constant(case), **k),
