@@ -63,9 +63,8 @@ def test_the_known_minimum_is_reached(solver: Any, case: Any, batch: Any, dtype:
 
 
 @every_pair
-@pytest.mark.parametrize(
-    ("batch", "dtype"), [((), DTYPES[0]), ((2,), DTYPES[1]), ((2, 3), DTYPES[0])], ids=["lone", "two", "two by three"]
-)
+@every_batch
+@every_dtype
 def test_point_cost_and_gradient_agree_after_each_step(solver: Any, case: Any, batch: Any, dtype: Any) -> None:
     problem, x, *_ = solver.pose(case, *batch, dtype=dtype)
     o = solver.options(case, x, stop=StopAt(3, 5, 7) if batch else StopAfterIteration(5))

@@ -89,7 +89,8 @@ def test_a_cost_that_becomes_nan_later(solver: Any, dtype: Any) -> None:
     state = state_of(after)
     assert finite((state["x"], state["cost"], state["gradient"]))
     assert state["x"][2, 0] < 0.55
-    assert 0 < int(state["iterations"][2]) < 200, "the problem was to end by itself"
+    # searches with slopes creep up to the wall in shorter steps
+    assert 0 < int(state["iterations"][2]) < (200 if solver.sees_slopes else 100), "the problem was to end by itself"
     if solver in ARMIJO or solver.searches:
         assert "non-finite" in get_reason(after)[2] or "stagnated" in get_reason(after)[2]
         assert state["x"][2, 0] > 0.5, "the search was to creep up to the wall"

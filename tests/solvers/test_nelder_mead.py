@@ -117,7 +117,7 @@ def test_a_simplex_of_ones_own():
 def test_costs_that_are_no_numbers_are_worse_than_all_others():
     cost = lambda x: torch.where(x[..., 0] < 0.5, torch.nan, x.square().sum(-1))  # noqa: E731
     o = nelder_mead(Euclidean(2), cost, torch.tensor([3.0, 2.0], dtype=D), return_options=True)
-    assert abs(float(o.cost) - 0.25) < 1e-4 and float(o.x[0]) >= 0.5
+    assert abs(float(o.cost) - 0.25) < 2e-6 and float(o.x[0]) >= 0.5
 
 
 def test_a_constant_cost_ends_with_a_reason():

@@ -25,9 +25,9 @@ from tests.contracts.solver_table import every_plain_pair
 
 
 @every_plain_pair
-def test_our_solvers_pass(solver: Any, case: Any) -> None:
-    # a lone problem of one kind, batches of the others
-    problem, x, *_ = solver.pose(case, *(() if case.name == "product" else (3,)))
+@pytest.mark.parametrize("batch", [(), (3,)], ids=str)
+def test_our_solvers_pass(solver: Any, case: Any, batch: Any) -> None:
+    problem, x, *_ = solver.pose(case, *batch)
     report = check_solver(lambda x: solver.options(case, x), problem, x, steps=4)
     assert report, str(report)
     name = type(solver.options(case, x)).__name__
