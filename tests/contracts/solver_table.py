@@ -97,13 +97,11 @@ SOLVERS = [
     Solver(
         "descent, quick armijo",
         lambda case, x, **k: GradientDescentOptions(x, stepsize=quick_armijo(), **k),
-        problems=SOME_OF_EACH_KIND,
     ),
     Solver("descent, constant", lambda case, x, **k: GradientDescentOptions(x, stepsize=constant(case), **k)),
     Solver(
         "descent, decreasing",
         lambda case, x, **k: GradientDescentOptions(x, stepsize=decreasing(case), **k),
-        problems=A_FEW,
     ),
     Solver(
         "descent, wolfe",
