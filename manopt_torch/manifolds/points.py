@@ -82,6 +82,25 @@ def expand_right(
     return t[(...,) + (None,) * ndim] if ndim else t
 
 
+def take_one(
+    tree: Any,  # shape: (*batch, k, *point_shape)
+    index: torch.Tensor,  # shape: (*batch, 1)
+) -> Any:
+    """Return one of several points for each problem, shape `(*batch, *point_shape)`.
+
+    Examples:
+        >>> take_one(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[1], [0]]))
+        tensor([2., 3.])
+    """
+    axis = index.dim() - 1
+
+    def take(leaf: torch.Tensor) -> torch.Tensor:
+        place = expand_right(index, leaf.dim() - axis - 1)
+        return leaf.gather(axis, place.expand(*leaf.shape[:axis], 1, *leaf.shape[axis + 1 :])).squeeze(axis)
+
+    return map_leaves(take, tree)
+
+
 def new_axis(tree: Any, shape: tuple) -> Any:
     """Insert an axis of length one between the batch axes and the point's own axes, shape `(*batch, 1, *shape)`."""
     return map_shaped(lambda ndim, leaf: leaf.unsqueeze(-1 - ndim), shape, tree)

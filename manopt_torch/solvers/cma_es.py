@@ -29,7 +29,7 @@ from manopt_torch.functional.covariance_adaptation import (
 )
 from manopt_torch.functional.masked import Batch
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.points import expand_right, first_leaf, map_leaves, new_axis
+from manopt_torch.manifolds.points import first_leaf, new_axis, take_one
 from manopt_torch.plans.begin import begin, cost_at_start
 from manopt_torch.plans.commit import commit
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
@@ -181,15 +181,9 @@ def _tangent(M: Manifold, x: Any, c: torch.Tensor) -> Any:
 
 def _best(o: CMAESOptions, points: Any, values: torch.Tensor, costs: torch.Tensor) -> tuple[Any, Any]:
     """Return the better one of the best point so far and the best of the generation."""
-    axis = len(o.lane.shape)
     least = costs.argmin(-1, keepdim=True)
-
-    def choose(leaf: torch.Tensor) -> torch.Tensor:
-        place = expand_right(least, leaf.dim() - axis - 1)
-        return leaf.gather(axis, place.expand(*leaf.shape[:axis], 1, *leaf.shape[axis + 1 :])).squeeze(axis)
-
     better = costs.gather(-1, least).squeeze(-1) < o.cost
-    x = _lane(o, o.lane.shape).pick(better, map_leaves(choose, points), o.x)
+    x = _lane(o, o.lane.shape).pick(better, take_one(points, least), o.x)
     return x, torch.where(better, values.gather(-1, least).squeeze(-1), o.cost)
 
 

@@ -16,7 +16,7 @@ from manopt_torch.directions.draws import draw_seed, generator_for
 from manopt_torch.functional.lower_triangular_poll import DEEPEST, triangular_poll
 from manopt_torch.functional.masked import Batch
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.points import expand_right, first_leaf, map_leaves, new_axis
+from manopt_torch.manifolds.points import expand_right, first_leaf, map_leaves, new_axis, take_one
 from manopt_torch.plans.begin import begin, cost_at_start
 from manopt_torch.plans.commit import commit
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
@@ -102,14 +102,9 @@ def _step(p: Any, o: MeshAdaptiveDirectSearchOptions, i: int) -> None:
     idle = (lane.size(o.last_move) == 0).unsqueeze(-1) & (torch.arange(count, device=costs.device) == count - 1)
     costs = torch.where(idle, torch.inf, costs)
     least = costs.argmin(-1, keepdim=True)
-
-    def choose(leaf: torch.Tensor) -> torch.Tensor:
-        place = expand_right(least, leaf.dim() - axis - 1)
-        return leaf.gather(axis, place.expand(*leaf.shape[:axis], 1, *leaf.shape[axis + 1 :])).squeeze(axis)
-
     better = costs.gather(-1, least).squeeze(-1) < o.cost
-    x = lane.pick(better, map_leaves(choose, points), o.x)
-    move = M.transport(o.x, x, map_leaves(choose, moves))
+    x = lane.pick(better, take_one(points, least), o.x)
+    move = M.transport(o.x, x, take_one(moves, least))
     move = lane.pick(better & lane.finite(move), move, M.zero_tangent(x))
     level = torch.where(better, (o.level - 1).clamp(min=0), (o.level + 1).clamp(max=DEEPEST))
     poll_size = _scale(M, o) * torch.exp2(-level.to(o.poll_size.dtype))

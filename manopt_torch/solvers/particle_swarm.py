@@ -20,7 +20,7 @@ from manopt_torch.directions.draws import draw_seed, generator_for
 from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.functional.masked import Batch
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.points import expand_right, first_leaf, map_leaves
+from manopt_torch.manifolds.points import first_leaf, map_leaves, take_one
 from manopt_torch.plans.begin import begin, mark_broken_start
 from manopt_torch.plans.commit import commit
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
@@ -142,14 +142,8 @@ def _comparable(costs: torch.Tensor) -> torch.Tensor:
 
 def _best(o: ParticleSwarmOptions, points: Any, costs: torch.Tensor) -> tuple[Any, torch.Tensor]:
     """Return the cheapest particle of each problem and its cost."""
-    axis = len(o.lane.shape)
     least = costs.argmin(-1, keepdim=True)
-
-    def choose(leaf: torch.Tensor) -> torch.Tensor:
-        place = expand_right(least, leaf.dim() - axis - 1)
-        return leaf.gather(axis, place.expand(*leaf.shape[:axis], 1, *leaf.shape[axis + 1 :])).squeeze(axis)
-
-    return map_leaves(choose, points), costs.gather(-1, least).squeeze(-1)
+    return take_one(points, least), costs.gather(-1, least).squeeze(-1)
 
 
 def _first_swarm(M: Manifold, o: ParticleSwarmOptions) -> Any:
