@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -48,13 +49,28 @@ pytest_collect_file = (
 ).pytest()
 
 
+# tests of a file that go to a worker together: the bookkeeping of xdist grows with the square of the number of parcels
+PARCEL = 20
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give all examples of one page to one worker, since they share a namespace, and every other test its own turn."""
+    """Give all examples of one page to one worker, since they share a namespace, and tests in parcels."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class PageByPage(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return nodeid if nodeid.startswith("tests/") else nodeid.split("::", 1)[0]
+    class ByParcels(LoadScopeScheduling):
+        def __init__(self, config: pytest.Config, log: Any) -> None:
+            super().__init__(config, log)
+            self.parcels: dict[str, str] = {}
+            self.counts: Counter[str] = Counter()
 
-    return PageByPage(config, log)
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            if not file.startswith("tests/"):
+                return file
+            if nodeid not in self.parcels:
+                self.parcels[nodeid] = f"{file}::{self.counts[file] // PARCEL}"
+                self.counts[file] += 1
+            return self.parcels[nodeid]
+
+    return ByParcels(config, log)

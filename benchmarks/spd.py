@@ -1,7 +1,8 @@
 """Many small positive definite matrices at once: distances and logarithms of 10,000 pairs of three rows, float64.
 
-The eigenproblem in the middle is solved in closed form. Peers are the same code with LAPACK in its place, and geoopt;
-a row of its own tells the eigenproblem alone. Without derivatives, affine-invariant metric.
+Small matrices are treated entry by entry, and the eigenproblem in the middle is solved in closed form. Peers are the
+same functions as they run for larger matrices, by products of matrices and LAPACK, and geoopt; a row of its own tells
+the eigenproblem alone. Without derivatives, affine-invariant metric.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,19 +13,22 @@ import torch
 
 from benchmarks.timing import ROUNDS, Row, installed, interleaved
 from manopt_torch import SymmetricPositiveDefinite
-from manopt_torch.linalg import spectral
+from manopt_torch.linalg import definite_pencil, spectral
 
 CASE = "spd"
 # of the whole operation, of which the eigenproblem is a part
 TARGET = (">=", 2.0)
 
 
-def rows(*, pairs: int = 10_000, size: int = 3, rounds: int = ROUNDS, peers: bool = True) -> list[Row]:
+def rows(
+    *, pairs: int = 10_000, size: int = 3, larger: tuple[int, ...] = (5, 20), rounds: int = ROUNDS, peers: bool = True
+) -> list[Row]:
     """Return the rows of this case.
 
     Args:
         pairs: how many pairs of matrices the batch holds.
         size: rows of a matrix, at most three.
+        larger: rows of larger matrices, a tenth as many, which are compared with geoopt's.
         rounds: rounds of timing.
         peers: whether to time geoopt.
     """
@@ -44,6 +48,22 @@ def rows(*, pairs: int = 10_000, size: int = 3, rounds: int = ROUNDS, peers: boo
             if geoopt and name != "sym_eigh":
                 contenders["geoopt"] = _by_geoopt(name, x, y)
             table += _table(name, contenders, rounds, geoopt)
+        for n in larger if geoopt else ():
+            table += _larger(n, max(pairs // 10, 1), rounds, geoopt)
+    return table
+
+
+def _larger(n: int, pairs: int, rounds: int, geoopt: str) -> list[Row]:
+    M = SymmetricPositiveDefinite(n)
+    generator = torch.Generator().manual_seed(5)
+    x, y = M.random_point(2, pairs, generator=generator, dtype=torch.float64).unbind(0)
+    table = []
+    for name, ours in {"dist": lambda: M.dist(x, y), "log": lambda: M.log(x, y)}.items():
+        times = interleaved({"ours": ours, "geoopt": _by_geoopt(name, x, y)}, rounds)
+        note = _gap(name, times.results["ours"], times.results["geoopt"])
+        subject, figure = f"{name}, {pairs:,} pairs {n} x {n}", times.figure("ours", 1e3)
+        ratio = times.ratio("geoopt", "ours")
+        table.append(Row(CASE, subject, figure, "ms", f"geoopt {geoopt}", ratio, (">=", 1.0), note))
     return table
 
 
@@ -89,13 +109,14 @@ def _by_lapack(operation: Callable[[], Any]) -> Callable[[], Any]:
 
 @contextmanager
 def _lapack() -> Iterator[None]:
-    """Put LAPACK in the place of the closed form."""
-    closed_form = spectral.eigh_in_closed_form
+    """Put LAPACK in the place of the closed forms."""
+    closed_form, is_small = spectral.eigh_in_closed_form, definite_pencil.is_small
     spectral.eigh_in_closed_form = _sanitised_eigh
+    definite_pencil.is_small = lambda x, y: False
     try:
         yield
     finally:
-        spectral.eigh_in_closed_form = closed_form
+        spectral.eigh_in_closed_form, definite_pencil.is_small = closed_form, is_small
 
 
 def _sanitised_eigh(X: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

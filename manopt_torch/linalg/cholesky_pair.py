@@ -42,7 +42,7 @@ class _ClosedForm(torch.autograd.Function):
     @staticmethod
     def forward(X: Any) -> tuple[torch.Tensor, torch.Tensor]:
         n = X.shape[-1]
-        L, W = _entries([[X[..., i, j] for j in range(i + 1)] for i in range(n)])
+        L, W = cholesky_entries([[X[..., i, j] for j in range(i + 1)] for i in range(n)])
         poison = W[-1][-1] * 0  # NaN where a pivot is not positive
         return _assembled(L, poison), _assembled(W, poison)
 
@@ -67,18 +67,18 @@ def _phi(S: torch.Tensor) -> torch.Tensor:
     return 0.5 * (torch.tril(S) + torch.tril(S, -1))
 
 
-def _entries(X: list[list[torch.Tensor]]) -> tuple[list[list[torch.Tensor]], list[list[torch.Tensor]]]:
+def cholesky_entries(X: list[list[torch.Tensor]]) -> tuple[list[list[torch.Tensor]], list[list[torch.Tensor]]]:
     """Return the rows of the factor and of its inverse, up to the diagonal, from those of X."""
     L: list[list[torch.Tensor]] = []
     W: list[list[torch.Tensor]] = []
     for i, row in enumerate(X):
         entries: list[torch.Tensor] = []
         for j in range(i):
-            entries.append(_less(row[j], entries, L[j][:j]) * W[j][j])
-        pivot = torch.sqrt(_less(row[i], entries, entries))
+            entries.append(less_products(row[j], entries, L[j][:j]) * W[j][j])
+        pivot = torch.sqrt(less_products(row[i], entries, entries))
         reciprocal = 1 / pivot
         inverse = [
-            _less(entries[j] * W[j][j], entries[j + 1 :], [-W[k][j] for k in range(j + 1, i)]) * -reciprocal
+            less_products(entries[j] * W[j][j], entries[j + 1 :], [-W[k][j] for k in range(j + 1, i)]) * -reciprocal
             for j in range(i)
         ]
         L.append([*entries, pivot])
@@ -86,7 +86,7 @@ def _entries(X: list[list[torch.Tensor]]) -> tuple[list[list[torch.Tensor]], lis
     return L, W
 
 
-def _less(start: torch.Tensor, a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> torch.Tensor:
+def less_products(start: torch.Tensor, a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return start - a b."""
     for p, q in zip(a, b, strict=True):
         start = torch.addcmul(start, p, q, value=-1)

@@ -35,17 +35,23 @@ def eigh_in_closed_form(
         tensor([1., 3.])
     """
     n = X.shape[-1]
-    if n == 1:
-        return X[..., 0], torch.ones_like(X)
-    lower = [X[..., i, j] for i in range(n) for j in range(i + 1)]
+    values, rows = eigen_entries([X[..., i, j] for i in range(n) for j in range(i + 1)])
+    vectors = torch.stack([entry for row in rows for entry in row], -1).unflatten(-1, (n, n))
+    return torch.stack(tuple(values), -1), vectors
+
+
+def eigen_entries(
+    lower: Vector,  # shape of each: (*batch,); the lower triangle, row by row
+) -> tuple[Vector, Sequence[Vector]]:
+    """Return the eigenvalues (ascending) and the rows of the eigenvectors, an entry at a time."""
+    if len(lower) == 1:
+        return lower, [[torch.ones_like(lower[0])]]
     # one unit for all entries, so that no square overflows or vanishes; a power of two, which costs no rounding
-    largest = reduce(torch.maximum, [entry.abs() for entry in lower]).clamp(min=torch.finfo(X.dtype).tiny)
+    largest = reduce(torch.maximum, [entry.abs() for entry in lower]).clamp(min=torch.finfo(lower[0].dtype).tiny)
     unit = torch.exp2(torch.floor(torch.log2(largest)))
     inverse = 1 / unit
-    lower = [entry * inverse for entry in lower]
-    values, rows = (_two if n == 2 else _three)(lower)
-    vectors = torch.stack([entry for row in rows for entry in row], -1).unflatten(-1, (n, n))
-    return torch.stack([value * unit for value in values], -1), vectors
+    values, rows = (_two if len(lower) == 3 else _three)([entry * inverse for entry in lower])
+    return [value * unit for value in values], rows
 
 
 def _two(entries: Vector) -> tuple[Vector, Sequence[Vector]]:

@@ -4,8 +4,9 @@ import torch
 
 from manopt_torch.linalg.cholesky import cholesky_or_nan, congruence
 from manopt_torch.linalg.cholesky_pair import cholesky_pair
-from manopt_torch.linalg.spectral import sym_expm, sym_sqrtm, symmetric_part
-from manopt_torch.linalg.whitening import whitened_log
+from manopt_torch.linalg.definite_pencil import log_between
+from manopt_torch.linalg.spectral import sym_expm, sym_sqrtm, symmetric_part, tracks_derivatives
+from manopt_torch.linalg.whitening import affine_invariant_squared_distance, whitened_log
 from manopt_torch.manifolds.fields import real_inner
 from manopt_torch.manifolds.spd_metrics.interface import SpdMetric
 
@@ -26,8 +27,7 @@ class AffineInvariant(SpdMetric):
         return real_inner(a, b, (-2, -1))
 
     def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        logarithm = whitened_log(cholesky_pair(x)[1], x, y)
-        return real_inner(logarithm, logarithm, (-2, -1))
+        return affine_invariant_squared_distance(x, y)
 
     def egrad2rgrad(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         return symmetric_part(x @ symmetric_part(g) @ x)
@@ -41,6 +41,8 @@ class AffineInvariant(SpdMetric):
         return symmetric_part(congruence(factor, sym_expm(whitened)))
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        if not tracks_derivatives():
+            return log_between(x, y)
         factor, inverse = cholesky_pair(x)
         return symmetric_part(congruence(factor, whitened_log(inverse, x, y)))
 
