@@ -20,6 +20,8 @@ from manopt_torch.manifolds.points import axpy, expand_right, first_leaf, leaves
 
 # On the meta device nothing can be read: loops are told "active" twice, then "done", so that all code paths run.
 _META_CYCLE = 3
+# so few entries are looked at one by one in less time than a torch call takes
+_FEW = 32
 _meta_calls = [0]
 _reads = [0]
 
@@ -93,7 +95,7 @@ class Lone:
     @staticmethod
     def sqrt(value: float) -> float:
         """Return the square root, rounded as torch rounds it; NaN for negative numbers."""
-        return torch.tensor(value, dtype=torch.float64).sqrt().item()
+        return torch.scalar_tensor(value, dtype=torch.float64).sqrt_().item()
 
     @staticmethod
     def div(a: float, b: float) -> float:
@@ -134,7 +136,9 @@ class Lone:
     @staticmethod
     def finite(u: Any) -> bool:
         """Tell whether every entry of a point, tangent or scalar is finite."""
-        return cmath.isfinite(u.item() if isinstance(u, torch.Tensor) and not u.dim() else Lone.size(u))
+        if isinstance(u, torch.Tensor) and u.dim() < 2 and u.numel() <= _FEW:
+            return all(map(cmath.isfinite, u.tolist())) if u.dim() else cmath.isfinite(u.item())
+        return math.isfinite(Lone.size(u))
 
 
 class Batch:

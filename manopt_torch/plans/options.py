@@ -122,9 +122,10 @@ def _map_tree(fn: Callable[..., Any], tree: Any, *rest: Any) -> Any:
 
 def memory_of(functor: Functor, p: Any, o: Any) -> Any:
     """Return what `functor` remembers in the run of `o`, making it on first use."""
-    if functor not in o.memory:
-        o.memory[functor] = functor.init(p, o)
-    return o.memory[functor]
+    held = o.memory.get(functor)
+    if held is None:
+        held = o.memory[functor] = functor.init(p, o)
+    return held
 
 
 def make_memory(p: Any, o: Any) -> None:
@@ -170,6 +171,7 @@ class Options(_KnownKeywords):
     reason_code: Any = state()  # 0 running, n > 0 the n-th criterion, negative: NONFINITE, STAGNATED
     iteration: int = state(0, per_problem=False)
     asked: Any = state(per_problem=False)  # iteration at which the criteria have been asked last
+    along: Any = state(per_problem=False)  # slope of the direction that a stepsize is asked for, where it is known
     trial: Any = state(per_problem=False)  # point a line search has evaluated last, for the step that asked
     active_count: Any = state(per_problem=False)  # of a batch, as the host last read it
     # set at the start of a run

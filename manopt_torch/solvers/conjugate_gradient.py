@@ -107,7 +107,7 @@ def _initialize(p: Any, o: ConjugateGradientOptions) -> None:
 @step_solver.register(ConjugateGradientOptions)
 def _step(p: Any, o: ConjugateGradientOptions, i: int) -> None:
     ended = o.stagnated
-    s, trial = take_step(p, o, i, o.direction)
+    s, trial = take_step(p, o, i, o.direction, o.slope)
     o.proposal = q = _propose(p, o, trial.x, trial_gradient(p, trial))
     beta = _coefficient(p, o, i)
     new = {

@@ -100,7 +100,7 @@ class ArmijoLinesearch(Linesearch):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Search as `(p, o, i[, eta])` in a run, or as `(M, x, F, gradient[, eta])` without one."""
-        alone = args and isinstance(args[0], Manifold)
+        alone = args and not hasattr(args[0], "trial")
         return self._search_alone(*args, **kwargs) if alone else self._search_in_run(*args, **kwargs)
 
     def _search_in_run(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
@@ -114,7 +114,7 @@ class ArmijoLinesearch(Linesearch):
         if self.initial_guess is not None:
             ray = ray_from(lane, p, o.x, cost, gradient, eta, o.retraction_method, float("inf"), 0.0)
             first = self.initial_guess(ray, i, first)
-        found = self._search(p.M, lane, o.x, cost, gradient, eta, first, active, lambda s: probe(p, o, s, eta))
+        found = self._search(p.M, lane, o.x, cost, gradient, eta, o.along, first, active, lambda s: probe(p, o, s, eta))
         memory["last"], o.trial = found.step, found.trial
         if o.stagnated is not None:
             o.stagnated = o.stagnated | found.failed
@@ -136,16 +136,26 @@ class ArmijoLinesearch(Linesearch):
             p = GradientProblem(M, F)
             ray = ray_from(lane, p, x, cost, gradient, eta, self.retraction_method, float("inf"), 0.0)
             first = self.initial_guess(ray, 1, first)
-        return self._search(M, lane, x, cost, gradient, eta, first, lane.full(True), evaluate).step
+        return self._search(M, lane, x, cost, gradient, eta, None, first, lane.full(True), evaluate).step
 
     def _search(
-        self, M: Any, lane: Any, x: Any, cost: Any, gradient: Any, eta: Any, step: Any, active: Any, evaluate: Any
+        self,
+        M: Any,
+        lane: Any,
+        x: Any,
+        cost: Any,
+        gradient: Any,
+        eta: Any,
+        slope: Any,
+        step: Any,
+        active: Any,
+        evaluate: Any,
     ) -> Found:
         if eta is None:
             squared_length = lane.scalar(M.inner(x, gradient, gradient))
             slope = -squared_length
         else:
-            slope = lane.scalar(M.inner(x, gradient, eta))
+            slope = lane.scalar(M.inner(x, gradient, eta)) if slope is None else slope
             squared_length = None
         radius = M.injectivity_radius(x) if self.max_stepsize is None else self.max_stepsize
         if isinstance(radius, torch.Tensor) or radius != float("inf"):

@@ -48,7 +48,7 @@ def check_stepsize(o: Any) -> None:
         raise OptionsError(f"{type(o).__name__}: stepsize must be one such as ConstantStepsize(0.1), got {got}")
 
 
-def take_step(p: Any, o: Any, i: int, eta: Any = None) -> tuple[Any, Trial]:
+def take_step(p: Any, o: Any, i: int, eta: Any = None, slope: Any = None) -> tuple[Any, Trial]:
     """Ask the stepsize, move, and evaluate the cost at the new point (unless a line search has done so).
 
     Args:
@@ -56,13 +56,14 @@ def take_step(p: Any, o: Any, i: int, eta: Any = None) -> tuple[Any, Trial]:
         o: the options, with `stepsize`.
         i: the iteration.
         eta: the direction; None is minus the gradient.
+        slope: its inner product with the gradient, where the solver knows that; line searches need it.
 
     Returns:
         The step size in the form of the lane, and the trial at the new point.
     """
-    o.trial = None
+    o.trial, o.along = None, slope
     s = o.stepsize(p, o, i) if eta is None else o.stepsize(p, o, i, eta)
-    lane = o.lane
+    lane, o.along = o.lane, None
     s = lane.scalar(s) if isinstance(s, torch.Tensor) else lane.full(s)
     trial, o.trial = o.trial, None
     return s, probe(p, o, s, eta) if trial is None else trial

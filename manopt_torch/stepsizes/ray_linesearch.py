@@ -56,7 +56,7 @@ class RayLinesearch(Linesearch):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Search as `(p, o, i[, eta])` in a run, or as `(M, x, F, gradient[, eta])` without one."""
-        alone = args and isinstance(args[0], Manifold)
+        alone = args and not hasattr(args[0], "trial")
         return self._search_alone(*args, **kwargs) if alone else self._search_in_run(*args, **kwargs)
 
     def _search_in_run(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:

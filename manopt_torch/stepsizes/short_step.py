@@ -1,7 +1,7 @@
 """The short step of Frank-Wolfe methods, with the curvature found by backtracking."""
 
 from dataclasses import KW_ONLY, dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -83,7 +83,7 @@ class ShortStepLinesearch(Linesearch):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Search as `(p, o, i[, eta])` in a run, or as `(M, x, F, gradient[, eta])` without one."""
-        alone = args and isinstance(args[0], Manifold)
+        alone = args and not hasattr(args[0], "trial")
         return self._search_alone(*args, **kwargs) if alone else self._search_in_run(*args, **kwargs)
 
     def _search_in_run(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
@@ -91,16 +91,17 @@ class ShortStepLinesearch(Linesearch):
         cost, gradient = o.cost, o.gradient
         if cost is None or gradient is None:  # called by hand before the run was initialised
             cost, gradient = p.get_cost_and_gradient(o.x)
-        eta = lane.scale(-1.0, gradient) if eta is None else eta
+            eta = lane.scale(-1.0, gradient) if eta is None else eta
         active = lane.full(True) if o.active is None else o.active
+        along = _along(p.M, lane, o.x, gradient, eta, o.along)
         found, memory["curvature"] = self._search(
-            p.M, lane, o.x, cost, gradient, eta, memory["curvature"], active, lambda s: probe(p, o, s, eta)
+            lane, o.x, cost, along, memory["curvature"], active, lambda s: probe(p, o, s, eta)
         )
         o.trial = found.trial
         if o.stagnated is not None:
             o.stagnated = o.stagnated | found.failed
             if i % _LOOK_FOR_STAGNATION == 0:
-                o.stagnated = o.stagnated | (active & (found.step <= _smallest(lane, o.x, eta)))
+                o.stagnated = o.stagnated | (active & (found.step <= _smallest(lane, o.x, along.direction)))
         return found.step
 
     def _search_alone(self, M: Manifold, x: Any, F: Any, gradient: Any, eta: Any = None) -> Any:
@@ -113,21 +114,28 @@ class ShortStepLinesearch(Linesearch):
             return Trial(y, F(y), None)
 
         curvature = lane.full(float(self.curvature))
-        return self._search(M, lane, x, cost, gradient, eta, curvature, lane.full(True), evaluate)[0].step
+        along = _along(M, lane, x, gradient, eta, None)
+        return self._search(lane, x, cost, along, curvature, lane.full(True), evaluate)[0].step
 
     def _search(
-        self, M: Any, lane: Any, x: Any, cost: Any, gradient: Any, eta: Any, curvature: Any, active: Any, evaluate: Any
+        self, lane: Any, x: Any, cost: Any, along: "_Along", curvature: Any, active: Any, evaluate: Any
     ) -> tuple[Found, Any]:
         """Return what was found and the curvature to start the next search from."""
-        slope = lane.scalar(M.inner(x, gradient, eta))
-        squared_length = lane.scalar(M.inner(x, eta, eta))
+        slope, squared_length = along.slope, along.squared_length
         searching = active & (slope < 0)
         model = lane.min(lane.div(-slope, curvature * squared_length), self.max_stepsize)
         first = lane.where(searching, model, lane.full(0.0))
         eps = torch.finfo(first_leaf(x).dtype).eps
         rule = ArmijoRule(self.contraction_factor, 0.5, 0, self.max_decreases, self.cost_resolution * eps)
         found = armijo(
-            lane, evaluate, lane.scalar(cost), slope, first, searching, rule, lambda: _smallest(lane, x, eta)
+            lane,
+            evaluate,
+            lane.scalar(cost),
+            slope,
+            first,
+            searching,
+            rule,
+            lambda: _smallest(lane, x, along.direction),
         )
         learnt = lane.where(found.step < first, lane.div(-slope, found.step * squared_length), curvature)
         failed = found.failed | (active & lane.not_(slope < 0))
@@ -136,6 +144,22 @@ class ShortStepLinesearch(Linesearch):
     def __repr__(self) -> str:
         changed = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
         return f"ShortStepLinesearch({', '.join(changed)})"
+
+
+class _Along(NamedTuple):
+    """The direction of a search, up to its sign, with its slope and length."""
+
+    direction: Any
+    slope: Any
+    squared_length: Any
+
+
+def _along(M: Any, lane: Any, x: Any, gradient: Any, eta: Any, slope: Any) -> _Along:
+    if eta is None:
+        squared_length = lane.scalar(M.inner(x, gradient, gradient))
+        return _Along(gradient, -squared_length, squared_length)
+    slope = lane.scalar(M.inner(x, gradient, eta)) if slope is None else slope
+    return _Along(eta, slope, lane.scalar(M.inner(x, eta, eta)))
 
 
 def _smallest(lane: Any, x: Any, direction: Any) -> Any:
