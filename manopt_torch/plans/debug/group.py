@@ -96,6 +96,11 @@ class DebugEvery(LineAction):
         """Whether a call that prints nothing still has something to update in the action."""
         return getattr(self.action, "remembers", True)
 
+    def __call__(self, p: Any, o: Any, i: int) -> None:
+        """Print the text of this call; most calls have none, and are over at once."""
+        if i <= 0 or i % self.every == 0 or (self.always_update and self.remembers):
+            super().__call__(p, o, i)
+
     def write(self, line: Line, p: Any, o: Any, i: int) -> None:
         """Let the action write, update, or neither. The call at the stop is always passed on."""
         if i == STOP or (i >= 0 and i % self.every == 0):

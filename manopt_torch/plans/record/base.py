@@ -50,11 +50,12 @@ def record_or_reset(r: Any, v: Any, i: int) -> list[Any] | None:
         The recorded values, None where nothing is done.
     """
     if i > 0:
+        values = r.recorded_values
         if not hasattr(r, "recorded_iterations"):
             r.recorded_iterations = list(iterations_of(r))
-        r.recorded_values.append(detached(v))
+        values.append(detached(v))
         r.recorded_iterations.append(i)
-        return r.recorded_values
+        return values
     if i in (0, STOP):
         return None
     r.reset()
