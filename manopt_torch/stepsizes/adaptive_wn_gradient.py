@@ -1,10 +1,10 @@
 """The adaptive step size of Grapiglia and Stella."""
 
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from manopt_torch.plans.options import check_count, check_range, lane_of, memory_of
-from manopt_torch.stepsizes.base import Stepsize
+from manopt_torch.stepsizes.base import Stepsize, told
 from manopt_torch.stepsizes.lengths import squared_length
 
 
@@ -87,5 +87,4 @@ class AdaptiveWNGradient(Stepsize):
             memory[name] = lane.where(active, value, memory[name])
 
     def __repr__(self) -> str:
-        told = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
-        return f"AdaptiveWNGradient({', '.join(told)})"
+        return told(self)

@@ -1,6 +1,6 @@
 """Armijo's backtracking line search."""
 
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
@@ -8,21 +8,19 @@ import torch
 from manopt_torch.functional.linesearch import ArmijoRule, Found, Trial, armijo
 from manopt_torch.functional.masked import lane_for
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.plans.options import check_count, check_range, lane_of, memory_of
 from manopt_torch.problems.base import check_cost
 from manopt_torch.problems.gradient import GradientProblem
-from manopt_torch.stepsizes.base import Linesearch, probe
+from manopt_torch.stepsizes.base import probe, told
 from manopt_torch.stepsizes.ray_linesearch import check_guess, ray_from
+from manopt_torch.stepsizes.two_faced import TwoFacedLinesearch, note_stagnation, smallest_step
 
-# how often (in iterations) accepted steps are compared with the smallest that still moves the point
-_LOOK_FOR_STAGNATION = 16
 # a step grows only if the cost decreases by more roundings than this: on noise it would grow beyond all measure
 _VISIBLE_DECREASE = 4.0
 
 
 @dataclass(eq=False, repr=False)
-class ArmijoLinesearch(Linesearch):
+class ArmijoLinesearch(TwoFacedLinesearch):
     r"""Grow or shrink the last step until Armijo's rule just holds.
 
     $f(\operatorname{retr}_x(s\eta)) \le f(x) + c\,s\,\langle \operatorname{grad} f(x), \eta\rangle_x$. From the
@@ -94,15 +92,6 @@ class ArmijoLinesearch(Linesearch):
         """Start from the initial step size."""
         return {"last": lane_of(p, o).full(float(self.initial_stepsize))}
 
-    def initial(self, p: Any, o: Any) -> Any:
-        """Return the initial step size."""
-        return lane_of(p, o).full(float(self.initial_stepsize))
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Search as `(p, o, i[, eta])` in a run, or as `(M, x, F, gradient[, eta])` without one."""
-        alone = args and not hasattr(args[0], "trial")
-        return self._search_alone(*args, **kwargs) if alone else self._search_in_run(*args, **kwargs)
-
     def _search_in_run(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
         lane, memory = lane_of(p, o), memory_of(self, p, o)
         cost, gradient = o.cost, o.gradient
@@ -116,11 +105,7 @@ class ArmijoLinesearch(Linesearch):
             first = self.initial_guess(ray, i, first)
         found = self._search(p.M, lane, o.x, cost, gradient, eta, o.along, first, active, lambda s: probe(p, o, s, eta))
         memory["last"], o.trial = found.step, found.trial
-        if o.stagnated is not None:
-            o.stagnated = o.stagnated | found.failed
-            if i % _LOOK_FOR_STAGNATION == 0:
-                floor = _smallest(lane, o.x, o.gradient if eta is None else eta)
-                o.stagnated = o.stagnated | (active & (found.step <= floor))
+        note_stagnation(o, i, gradient if eta is None else eta, found)
         return found.step
 
     def _search_alone(self, M: Manifold, x: Any, F: Any, gradient: Any, eta: Any = None) -> Any:
@@ -165,12 +150,11 @@ class ArmijoLinesearch(Linesearch):
         direction = gradient if eta is None else eta
         rule = self._rule(cost.dtype)
         return armijo(
-            lane, evaluate, lane.scalar(cost), slope, step, active, rule, lambda: _smallest(lane, x, direction)
+            lane, evaluate, lane.scalar(cost), slope, step, active, rule, lambda: smallest_step(lane, x, direction)
         )
 
     def __repr__(self) -> str:
-        told = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
-        return f"ArmijoLinesearch({', '.join(told)})"
+        return told(self)
 
     def _rule(self, dtype: torch.dtype) -> ArmijoRule:
         eps = torch.finfo(dtype).eps
@@ -189,9 +173,3 @@ def _capped(lane: Any, step: Any, radius: Any, squared_length: Any) -> Any:
     if lane.lone and not step * step * squared_length > radius * radius:
         return step
     return lane.min(lane.div(radius, lane.sqrt(squared_length)), step)
-
-
-def _smallest(lane: Any, x: Any, direction: Any) -> Any:
-    """Return the step below which rounding swallows the whole move."""
-    eps = torch.finfo(first_leaf(x).dtype).eps
-    return lane.div(eps * lane.size(x), lane.size(direction))

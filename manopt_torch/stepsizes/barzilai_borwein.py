@@ -1,6 +1,6 @@
 """Steps of Barzilai and Borwein with one evaluation an iteration."""
 
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from manopt_torch.errors import OptionsError
@@ -8,8 +8,9 @@ from manopt_torch.functional.barzilai_borwein import STRATEGIES, barzilai_borwei
 from manopt_torch.functional.linesearch import Found, Trial
 from manopt_torch.functional.ray import Ray
 from manopt_torch.plans.options import check_range, lane_of, memory_of
-from manopt_torch.stepsizes.base import Stepsize
-from manopt_torch.stepsizes.ray_linesearch import note_stagnation, ray_from
+from manopt_torch.stepsizes.base import Stepsize, told
+from manopt_torch.stepsizes.ray_linesearch import ray_from
+from manopt_torch.stepsizes.two_faced import note_stagnation
 
 # the reference follows the cost with this weight: about the last six costs count
 _FORGETTING = 0.15
@@ -122,7 +123,7 @@ class BarzilaiBorweinStepsize(Stepsize):
             good = good & (abs(curvature) < float("inf"))
             o.trial = _pick_trial(lane, good, trial, ray.start.trial)
         self._remember(lane, o, memory, step, value, reference, good, ratio, curvature)
-        note_stagnation(o, i, ray, Found(step, trial, lane.full(False)))
+        note_stagnation(o, i, ray.direction, Found(step, trial, lane.full(False)))
         return step
 
     def _first(self, ray: Ray) -> Any:
@@ -161,8 +162,7 @@ class BarzilaiBorweinStepsize(Stepsize):
         memory["rejected"] = lane.where(active, lane.not_(good), memory["rejected"])
 
     def __repr__(self) -> str:
-        told = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
-        return f"BarzilaiBorweinStepsize({', '.join(told)})"
+        return told(self)
 
 
 def _pick_trial(lane: Any, mask: Any, new: Trial, former: Trial) -> Trial:

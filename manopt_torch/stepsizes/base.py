@@ -1,6 +1,7 @@
 """What a stepsize is, and how a solver takes a step with it."""
 
 from abc import ABC, abstractmethod
+from dataclasses import MISSING, fields
 from typing import Any
 
 import torch
@@ -81,3 +82,14 @@ def probe(p: Any, o: Any, s: Any, eta: Any = None) -> Trial:
     else:
         x = p.M.retract(o.x, eta, s, o.retraction_method)
     return Trial(x, *p.trial(x))
+
+
+def told(functor: Any) -> str:
+    """Write a dataclass as it is made, with the parameters that are not at their defaults."""
+    changed = []
+    for f in fields(functor):
+        value = getattr(functor, f.name)
+        default = f.default if f.default_factory is MISSING else f.default_factory()
+        if f.init and repr(value) != repr(default):
+            changed.append(f"{f.name}={value!r}")
+    return f"{type(functor).__name__}({', '.join(changed)})"

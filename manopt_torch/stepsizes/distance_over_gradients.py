@@ -1,12 +1,13 @@
 """The step size distance over gradients."""
 
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
 
+from manopt_torch.plans.distance import distance
 from manopt_torch.plans.options import check_range, lane_of, memory_of
-from manopt_torch.stepsizes.base import Stepsize
+from manopt_torch.stepsizes.base import Stepsize, told
 from manopt_torch.stepsizes.lengths import squared_length
 
 
@@ -17,9 +18,11 @@ class DistanceOverGradients(Stepsize):
     $$s_i = \frac{\bar r_i}{\sqrt{\zeta_\kappa(\bar r_i)}\sqrt{\sum_{j \le i}\lVert g_j\rVert^2}}, \qquad
     \bar r_i = \max\bigl(\epsilon, \max_{j \le i} d(x_1, x_j)\bigr)$$
 
-    where $x_1$ is the start. The factor $\zeta_\kappa(r) = \sqrt{-\kappa}\,r / \tanh(\sqrt{-\kappa}\,r)$ accounts for
-    sectional curvature of at least $\kappa < 0$; it is 1 for $\kappa \ge 0$. No parameter has to be tuned: use it
-    for stochastic gradients, where a search is impossible and the scale of good steps unknown.
+    where $x_1$ is the start; on a manifold without logarithm the length of the tangent vector that an inverse
+    retraction finds stands for the distance. The factor
+    $\zeta_\kappa(r) = \sqrt{-\kappa}\,r / \tanh(\sqrt{-\kappa}\,r)$ accounts for sectional curvature of at least
+    $\kappa < 0$; it is 1 for $\kappa \ge 0$. No parameter has to be tuned: use it for stochastic gradients, where a
+    search is impossible and the scale of good steps unknown.
 
     Args:
         initial_distance: $\epsilon$; too small a value costs some iterations, too large a one is dangerous.
@@ -63,9 +66,9 @@ class DistanceOverGradients(Stepsize):
         lane, memory = lane_of(p, o), memory_of(self, p, o)
         if i != memory["seen"]:
             if memory["seen"] is not None:
-                distance = lane.scalar(p.M.dist(memory["start"], o.x))
+                far = lane.scalar(distance(p.M, memory["start"], o.x))
                 # NaN, where the logarithm is not defined, is no distance
-                memory["distance"] = lane.where(distance > memory["distance"], distance, memory["distance"])
+                memory["distance"] = lane.where(far > memory["distance"], far, memory["distance"])
             active = lane.full(True) if o.active is None else o.active
             seen = memory["gradients"] + squared_length(p, o, lane, eta)
             memory["gradients"] = lane.where(active, seen, memory["gradients"])
@@ -77,8 +80,7 @@ class DistanceOverGradients(Stepsize):
         return lane.where(memory["gradients"] > 0.0, step, 0.0)
 
     def __repr__(self) -> str:
-        told = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
-        return f"DistanceOverGradients({', '.join(told)})"
+        return told(self)
 
 
 def _curvature_factor(lane: Any, curvature: float, distance: Any) -> Any:

@@ -1,6 +1,6 @@
 """The nonmonotone line search with first trials of Barzilai and Borwein."""
 
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
@@ -15,12 +15,13 @@ from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.plans.options import check_count, check_range, lane_of, memory_of
 from manopt_torch.problems.base import check_cost
 from manopt_torch.problems.gradient import GradientProblem
-from manopt_torch.stepsizes.base import Linesearch, trial_gradient
-from manopt_torch.stepsizes.ray_linesearch import note_stagnation, ray_from
+from manopt_torch.stepsizes.base import told, trial_gradient
+from manopt_torch.stepsizes.ray_linesearch import ray_from
+from manopt_torch.stepsizes.two_faced import TwoFacedLinesearch, note_stagnation
 
 
 @dataclass(eq=False, repr=False)
-class NonmonotoneLinesearch(Linesearch):
+class NonmonotoneLinesearch(TwoFacedLinesearch):
     r"""Try the step of Barzilai and Borwein, and shrink it until the cost is low compared with the last few.
 
     With the last step $t_i = s_{i-1} T\eta_{i-1}$ and the change of the gradient $v_i = \operatorname{grad} f(x_i) -
@@ -105,15 +106,6 @@ class NonmonotoneLinesearch(Linesearch):
         costs = ref.new_full((*lane.shape, self.memory_size), -float("inf"))
         return {"next": lane.full(float(self.initial_stepsize)), "costs": costs}
 
-    def initial(self, p: Any, o: Any) -> Any:
-        """Return the initial step size."""
-        return lane_of(p, o).full(float(self.initial_stepsize))
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Search as `(p, o, i[, eta])` in a run, or as `(M, x, F, gradient[, eta])` without one."""
-        alone = args and not hasattr(args[0], "trial")
-        return self._search_alone(*args, **kwargs) if alone else self._search_in_run(*args, **kwargs)
-
     def _search_in_run(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
         lane, memory = lane_of(p, o), memory_of(self, p, o)
         cost, gradient = o.cost, o.gradient
@@ -135,7 +127,7 @@ class NonmonotoneLinesearch(Linesearch):
         following = lane.where(sensible, ratio, self.bb_max_stepsize)
         memory["next"] = lane.where(active & lane.not_(found.failed), following, memory["next"])
         o.trial = trial
-        note_stagnation(o, i, ray, found)
+        note_stagnation(o, i, ray.direction, found)
         return found.step
 
     def _search_alone(self, M: Manifold, x: Any, F: Any, gradient: Any, eta: Any = None) -> Any:
@@ -158,5 +150,4 @@ class NonmonotoneLinesearch(Linesearch):
         return armijo(ray.lane, ray.probe, reference, ray.start.slope, step, active, rule, ray.smallest)
 
     def __repr__(self) -> str:
-        told = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
-        return f"NonmonotoneLinesearch({', '.join(told)})"
+        return told(self)

@@ -1,7 +1,6 @@
 """What line searches with derivatives share: both faces, the first trial, and what they leave in the options."""
 
 from abc import abstractmethod
-from dataclasses import fields
 from typing import Any
 
 import torch
@@ -11,17 +10,14 @@ from manopt_torch.functional.linesearch import Found, Trial
 from manopt_torch.functional.masked import lane_for
 from manopt_torch.functional.ray import Ray, Sample
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.plans.options import check_range, lane_of, memory_of
 from manopt_torch.problems.base import check_cost
 from manopt_torch.problems.gradient import GradientProblem
-from manopt_torch.stepsizes.base import Linesearch
-
-# how often (in iterations) accepted steps are compared with the smallest that still moves the point
-LOOK_FOR_STAGNATION = 16
+from manopt_torch.stepsizes.base import told
+from manopt_torch.stepsizes.two_faced import TwoFacedLinesearch, note_stagnation, smallest_step
 
 
-class RayLinesearch(Linesearch):
+class RayLinesearch(TwoFacedLinesearch):
     """Base of the line searches that look at costs and slopes along the direction.
 
     A subclass is a dataclass with the fields below and `search`. The gradient at the accepted point is left in
@@ -50,15 +46,6 @@ class RayLinesearch(Linesearch):
         """Start from the initial step size."""
         return {"last": lane_of(p, o).full(float(self.initial_stepsize))}
 
-    def initial(self, p: Any, o: Any) -> Any:
-        """Return the initial step size."""
-        return lane_of(p, o).full(float(self.initial_stepsize))
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Search as `(p, o, i[, eta])` in a run, or as `(M, x, F, gradient[, eta])` without one."""
-        alone = args and not hasattr(args[0], "trial")
-        return self._search_alone(*args, **kwargs) if alone else self._search_in_run(*args, **kwargs)
-
     def _search_in_run(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
         lane, memory = lane_of(p, o), memory_of(self, p, o)
         cost, gradient = o.cost, o.gradient
@@ -69,7 +56,7 @@ class RayLinesearch(Linesearch):
         found = self.search(ray, first_trial(ray, self.initial_guess, i, memory["last"]), active)
         moved = active & lane.not_(found.failed)
         memory["last"], o.trial = lane.where(moved, found.step, memory["last"]), found.trial
-        note_stagnation(o, i, ray, found)
+        note_stagnation(o, i, ray.direction, found)
         return found.step
 
     def _search_alone(self, M: Manifold, x: Any, F: Any, gradient: Any, eta: Any = None) -> Any:
@@ -84,12 +71,7 @@ class RayLinesearch(Linesearch):
         return self.search(ray, first, lane.full(True)).step
 
     def __repr__(self) -> str:
-        told: list[str] = []
-        for f in fields(self):  # pyright: ignore  (subclasses are dataclasses)
-            value = getattr(self, f.name)
-            if f.init and repr(value) != repr(f.default_factory() if callable(f.default_factory) else f.default):
-                told.append(f"{f.name}={value!r}")
-        return f"{type(self).__name__}({', '.join(told)})"
+        return told(self)
 
 
 def check_guess(search: Any) -> None:
@@ -133,8 +115,21 @@ def ray_from(
     # along a direction of ascent only an equal or a lower cost will do
     start = Sample(lane.full(0.0), value, lane.min(slope, 0.0), Trial(x, cost, None, gradient))
     slack = resolution * torch.finfo(cost.dtype).eps * abs(value)
+
+    def smallest() -> Any:
+        return smallest_step(lane, x, direction)
+
     ray = Ray(
-        lane, M, direction, start, float("inf"), slack, probe, differentiate, lambda: _smallest(ray), squared_length
+        lane,
+        M,
+        direction,
+        start,
+        float("inf"),
+        slack,
+        probe,
+        differentiate,
+        lambda: smallest_step(lane, x, direction),
+        squared_length,
     )
     radius = M.injectivity_radius(x) if max_stepsize is None else max_stepsize
     if isinstance(radius, torch.Tensor) or radius != float("inf"):
@@ -145,19 +140,3 @@ def ray_from(
 def first_trial(ray: Ray, guess: Any, i: int, last: Any) -> Any:
     """Return the first step to try, not longer than the longest."""
     return ray.lane.min(guess(ray, i, last), ray.longest)
-
-
-def note_stagnation(o: Any, i: int, ray: Ray, found: Found) -> None:
-    """Mark the problems whose search was in vain, or whose steps no longer move the point."""
-    if o.stagnated is None:
-        return
-    o.stagnated = o.stagnated | found.failed
-    if i % LOOK_FOR_STAGNATION == 0:
-        o.stagnated = o.stagnated | (o.active & (found.step <= ray.smallest()))
-
-
-def _smallest(ray: Ray) -> Any:
-    """Return the step below which rounding swallows the whole move."""
-    lane, x = ray.lane, ray.start.trial.x
-    eps = torch.finfo(first_leaf(x).dtype).eps
-    return lane.div(eps * lane.size(x), lane.size(ray.direction))

@@ -1,6 +1,6 @@
 """The short step of Frank-Wolfe methods, with the curvature found by backtracking."""
 
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -11,14 +11,12 @@ from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.plans.options import check_count, check_range, lane_of, memory_of
 from manopt_torch.problems.base import check_cost
-from manopt_torch.stepsizes.base import Linesearch, probe
-
-# how often (in iterations) accepted steps are compared with the smallest that still moves the point
-_LOOK_FOR_STAGNATION = 16
+from manopt_torch.stepsizes.base import probe, told
+from manopt_torch.stepsizes.two_faced import TwoFacedLinesearch, note_stagnation, smallest_step
 
 
 @dataclass(eq=False, repr=False)
-class ShortStepLinesearch(Linesearch):
+class ShortStepLinesearch(TwoFacedLinesearch):
     r"""Minimise a quadratic model along the direction, never going beyond its end; the curvature is learnt.
 
     $s = \min\bigl(s_{\max},\, -\langle \operatorname{grad} f(x), \eta\rangle_x / (L \lVert\eta\rVert_x^2)\bigr)$,
@@ -81,11 +79,6 @@ class ShortStepLinesearch(Linesearch):
         """Return the longest step."""
         return lane_of(p, o).full(float(self.max_stepsize))
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Search as `(p, o, i[, eta])` in a run, or as `(M, x, F, gradient[, eta])` without one."""
-        alone = args and not hasattr(args[0], "trial")
-        return self._search_alone(*args, **kwargs) if alone else self._search_in_run(*args, **kwargs)
-
     def _search_in_run(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
         lane, memory = lane_of(p, o), memory_of(self, p, o)
         cost, gradient = o.cost, o.gradient
@@ -98,10 +91,7 @@ class ShortStepLinesearch(Linesearch):
             lane, o.x, cost, along, memory["curvature"], active, lambda s: probe(p, o, s, eta)
         )
         o.trial = found.trial
-        if o.stagnated is not None:
-            o.stagnated = o.stagnated | found.failed
-            if i % _LOOK_FOR_STAGNATION == 0:
-                o.stagnated = o.stagnated | (active & (found.step <= _smallest(lane, o.x, along.direction)))
+        note_stagnation(o, i, along.direction, found)
         return found.step
 
     def _search_alone(self, M: Manifold, x: Any, F: Any, gradient: Any, eta: Any = None) -> Any:
@@ -135,15 +125,14 @@ class ShortStepLinesearch(Linesearch):
             first,
             searching,
             rule,
-            lambda: _smallest(lane, x, along.direction),
+            lambda: smallest_step(lane, x, along.direction),
         )
         learnt = lane.where(found.step < first, lane.div(-slope, found.step * squared_length), curvature)
         failed = found.failed | (active & lane.not_(slope < 0))
         return found._replace(failed=failed), lane.where(searching, self.decay * learnt, curvature)
 
     def __repr__(self) -> str:
-        changed = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
-        return f"ShortStepLinesearch({', '.join(changed)})"
+        return told(self)
 
 
 class _Along(NamedTuple):
@@ -160,9 +149,3 @@ def _along(M: Any, lane: Any, x: Any, gradient: Any, eta: Any, slope: Any) -> _A
         return _Along(gradient, -squared_length, squared_length)
     slope = lane.scalar(M.inner(x, gradient, eta)) if slope is None else slope
     return _Along(eta, slope, lane.scalar(M.inner(x, eta, eta)))
-
-
-def _smallest(lane: Any, x: Any, direction: Any) -> Any:
-    """Return the step below which rounding swallows the whole move."""
-    eps = torch.finfo(first_leaf(x).dtype).eps
-    return lane.div(eps * lane.size(x), lane.size(direction))

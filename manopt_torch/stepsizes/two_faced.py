@@ -1,0 +1,55 @@
+"""What backtracking line searches share: both faces, the first step, and whether steps still move the point."""
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+
+from manopt_torch.functional.linesearch import Found
+from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.points import first_leaf
+from manopt_torch.plans.options import lane_of
+from manopt_torch.stepsizes.base import Linesearch
+
+# how often (in iterations) accepted steps are compared with the smallest that still moves the point
+LOOK_FOR_STAGNATION = 16
+
+
+class TwoFacedLinesearch(Linesearch):
+    """Base of the line searches that are called in a run, or on a function alone.
+
+    A subclass is a dataclass; a field `initial_stepsize`, if it has one, is what a run begins with.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Search as `(p, o, i[, eta])` in a run, or as `(M, x, F, gradient[, eta])` without one."""
+        # a problem is what evaluates trials; to ask for the class of a manifold takes ten times as long
+        alone = args and not hasattr(args[0], "trial")
+        return self._search_alone(*args, **kwargs) if alone else self._search_in_run(*args, **kwargs)
+
+    @abstractmethod
+    def _search_in_run(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
+        """Search in a run: return the step, and leave the accepted trial in `o.trial`."""
+
+    @abstractmethod
+    def _search_alone(self, M: Manifold, x: Any, F: Any, gradient: Any, eta: Any = None) -> Any:
+        """Search without problem and options: return the step."""
+
+    def initial(self, p: Any, o: Any) -> Any:
+        """Return the initial step size."""
+        return lane_of(p, o).full(float(getattr(self, "initial_stepsize", 1.0)))
+
+
+def smallest_step(lane: Any, x: Any, direction: Any) -> Any:
+    """Return the step below which rounding swallows the whole move."""
+    eps = torch.finfo(first_leaf(x).dtype).eps
+    return lane.div(eps * lane.size(x), lane.size(direction))
+
+
+def note_stagnation(o: Any, i: int, direction: Any, found: Found) -> None:
+    """Mark the problems whose search was in vain, and now and then those whose steps no longer move the point."""
+    if o.stagnated is None:  # called by hand before the run was initialised
+        return
+    o.stagnated = o.stagnated | found.failed
+    if i % LOOK_FOR_STAGNATION == 0:
+        o.stagnated = o.stagnated | (o.active & (found.step <= smallest_step(o.lane, o.x, direction)))
