@@ -32,6 +32,7 @@ NEAR = 0.0625
 class Pencil(NamedTuple):
     """Constants of a pair of matrices: no derivative passes."""
 
+    squared_distance: torch.Tensor  # shape: (*batch,), the sum of the squared logarithms
     inverse: torch.Tensor  # shape: (*batch, n, n), of the Cholesky factor of x
     eigenvalues: torch.Tensor  # shape: (*batch, n)
     logarithms: torch.Tensor  # shape: (*batch, n), of the eigenvalues, exact also where these are next to one
@@ -53,11 +54,14 @@ def definite_pencil(
     if is_small(x, y):
         entries = _entries(x, y)
         inverse, vectors = (_assembled(rows) for rows in (entries.inverse, entries.vectors))
-        return Pencil(inverse, torch.stack(entries.eigenvalues, -1), torch.stack(entries.logarithms, -1), vectors)
+        squared = sum_of_squares(entries.logarithms)
+        eigenvalues, logarithms = (torch.stack(values, -1) for values in (entries.eigenvalues, entries.logarithms))
+        return Pencil(squared, inverse, eigenvalues, logarithms, vectors)
     inverse = cholesky_pair(x)[1]
     matrix, near = nearer(inverse, x, y)
     eigenvalues, vectors = sym_eigh(symmetric_part(matrix))
-    return Pencil(inverse, *_logarithms(eigenvalues, near[..., None]), vectors)
+    eigenvalues, logarithms = _logarithms(eigenvalues, near[..., None])
+    return Pencil(logarithms.square().sum(-1), inverse, eigenvalues, logarithms, vectors)
 
 
 def log_distance_squared(
@@ -67,7 +71,7 @@ def log_distance_squared(
     """Return the sum of the squared logarithms of the relative eigenvalues, a constant."""
     if is_small(x, y):
         return sum_of_squares(_entries(x.detach(), y.detach()).logarithms)
-    return definite_pencil(x, y).logarithms.square().sum(-1)
+    return definite_pencil(x, y).squared_distance
 
 
 def log_between(

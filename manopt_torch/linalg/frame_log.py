@@ -21,7 +21,6 @@ from manopt_torch.linalg.skew import (
     skew_expm1,
     skew_from_vector,
 )
-from manopt_torch.linalg.spectral import tracks_derivatives
 
 # Rounds of the iteration: points 2 apart need four, all but a few in a hundred at the injectivity radius seven. The
 # damping starts low and falls by four, as distances are moderate.
@@ -40,15 +39,13 @@ def frame_log(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     r"""Return the tangent vector at X whose geodesic reaches Y, and how far from Y it ends, shape `(*batch,)`.
 
-    A fixed number of rounds in the at most $2p$ dimensions that hold both frames finds the value. For derivatives, two
-    Newton steps with frozen Jacobian follow on the arguments themselves, where it converged: each makes one more
-    derivative exact, so two are. Where it did not, the result is the best vector found and its derivative is that of
-    the projection.
+    A fixed number of rounds in the at most $2p$ dimensions that hold both frames finds the value. Two Newton steps with
+    frozen Jacobian follow on the arguments themselves, where it converged: each makes one more derivative exact, so two
+    are, and the logarithm of nearby frames has full relative accuracy. Where it did not, the result is the best vector
+    found and its derivative is that of the projection.
     """
     X, Y = torch.broadcast_tensors(X, Y)
     found = _solve(X.detach(), Y.detach(), kappa)
-    if not tracks_derivatives():
-        return found.U, found.residual
     converged = (found.residual <= frame_tolerance(X))[..., None, None]
     U = frame_tangent(X, found.U)
     for _ in range(2):

@@ -6,8 +6,9 @@ import torch
 
 from manopt_torch.linalg.cholesky import congruence
 from manopt_torch.linalg.cholesky_pair import cholesky_pair
-from manopt_torch.linalg.definite_pencil import Pencil, definite_pencil, log_distance_squared, nearer
-from manopt_torch.linalg.spectral import sym_logm, tracks_derivatives
+from manopt_torch.linalg.definite_pencil import Pencil, definite_pencil, log_between, log_distance_squared, nearer
+from manopt_torch.linalg.known_value import with_value
+from manopt_torch.linalg.spectral import sym_logm, symmetric_part, tracks_derivatives
 
 
 def whitened_log(
@@ -17,6 +18,18 @@ def whitened_log(
 ) -> torch.Tensor:
     """Return the logarithm of `y` in coordinates where `x` is the identity, exact also for `y` next to `x`."""
     return sym_logm(*nearer(inverse, x, y))
+
+
+def affine_invariant_log(
+    x: torch.Tensor,  # shape: (*batch, n, n)
+    y: torch.Tensor,  # shape: (*batch, n, n)
+) -> torch.Tensor:
+    """Return the logarithm of `y` at `x`, in the same bits whether or not derivatives are asked for."""
+    value = log_between(x, y)
+    if not tracks_derivatives():
+        return value
+    factor, inverse = cholesky_pair(x)
+    return with_value(symmetric_part(congruence(factor, whitened_log(inverse, x, y))), value)
 
 
 def affine_invariant_squared_distance(
@@ -39,8 +52,8 @@ class _SquaredDistance(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Any, y: Any, inverse: Any, eigenvalues: Any, logarithms: Any, vectors: Any) -> torch.Tensor:
-        return logarithms.square().sum(-1)
+    def forward(x: Any, y: Any, value: Any, inverse: Any, values: Any, logarithms: Any, vectors: Any) -> torch.Tensor:
+        return value.clone()  # by name and not by `*rest`, which torch.compile mistakes
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
@@ -59,7 +72,7 @@ class _SquaredDistance(torch.autograd.Function):
         factor = 2 * weight[..., None, None]
         by_x = None if by_x is None else (factor * by_x).sum_to_size(x.shape)
         by_y = None if by_y is None else (factor * by_y).sum_to_size(y.shape)
-        return by_x, by_y, None, None, None, None
+        return by_x, by_y, None, None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, dx: Any, dy: Any, *rest: Any) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -33,3 +33,22 @@ def test_rows_do_not_depend_on_their_neighbours(M: Manifold, dtype: torch.dtype)
             if not all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs):
                 different.add(name)
     assert not different
+
+
+# a step by hand, outside of `solve`, is the same step
+@every_manifold
+def test_values_do_not_depend_on_whether_derivatives_may_be_asked_for(M: Manifold) -> None:
+    for batch in ((), (3,)):
+        s = sample(M, *batch, dtype=torch.float64)
+        different = set()
+        for name, arguments in calls(M, s).items():
+            with torch.no_grad():
+                without = getattr(M, name)(*arguments)
+            pairs = zip(leaves(without), leaves(getattr(M, name)(*arguments)), strict=True)
+            if not all(torch.equal(_reals(a), _reals(b)) for a, b in pairs):
+                different.add(name)
+        assert not different
+
+
+def _reals(value: torch.Tensor) -> torch.Tensor:
+    return (torch.view_as_real(value) if value.is_complex() else value).nan_to_num()
