@@ -20,6 +20,19 @@ def cholesky_or_nan(
     return torch.where((info == 0)[..., None, None], factor, math.nan)
 
 
+def positive_or_nan(
+    X: torch.Tensor,  # shape: (*batch, n, n)
+) -> torch.Tensor:
+    """Return the matrices themselves; NaN for those that are not positive definite, as rounding may make them.
+
+    Examples:
+        >>> positive_or_nan(torch.tensor([[[4.0]], [[-1.0]]])).flatten()
+        tensor([4., nan])
+    """
+    info = torch.linalg.cholesky_ex(X.detach())[1]
+    return torch.where((info == 0)[..., None, None], X, math.nan)
+
+
 def inverse_triangular(
     L: torch.Tensor,  # shape: (*batch, n, n), lower triangular
 ) -> torch.Tensor:
@@ -46,8 +59,11 @@ def solve_positive_definite(
     shift: torch.Tensor | None = None,  # shape: (*batch, n)
     *,
     written_out: int = _WRITTEN_OUT,
+    least: float = 0.0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     r"""Solve $(A + \operatorname{diag}(shift)) y = b$ by Cholesky; where that fails the second result is false.
+
+    It fails where a pivot is no more than `least` times the diagonal entry that it was taken from.
 
     Examples:
         >>> y, ok = solve_positive_definite(torch.tensor([[[4.0]], [[-1.0]]]), torch.ones(2, 1))
@@ -55,26 +71,31 @@ def solve_positive_definite(
         (tensor([0.2500]), tensor([ True, False]))
     """
     if A.dim() > 2 and A.shape[-1] <= written_out:
-        return _solve_elementwise(A, b, shift)
+        return _solve_elementwise(A, b, shift, least)
     if shift is not None:
         A = A + torch.diag_embed(shift)
     L, info = torch.linalg.cholesky_ex(A)
     y = torch.cholesky_solve(b.unsqueeze(-1), L).squeeze(-1)
-    return y, info == 0
+    ok = info == 0
+    if least > 0:
+        pivots = L.diagonal(dim1=-2, dim2=-1).square()
+        ok = ok & (pivots > least * A.diagonal(dim1=-2, dim2=-1)).all(-1)
+    return y, ok
 
 
 def _solve_elementwise(
-    A: torch.Tensor, b: torch.Tensor, shift: torch.Tensor | None
+    A: torch.Tensor, b: torch.Tensor, shift: torch.Tensor | None, least: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     n = A.shape[-1]
     L: list[list[torch.Tensor]] = [[] for _ in range(n)]
     ok = inverse = None
     inverses, z = [], []
     for j in range(n):
-        pivot = A[..., j, j] if shift is None else A[..., j, j] + shift[..., j]
+        pivot = whole = A[..., j, j] if shift is None else A[..., j, j] + shift[..., j]
         for entry in L[j]:
             pivot = torch.addcmul(pivot, entry, entry, value=-1)
-        good = pivot > 0
+        # the first pivot is the entry itself
+        good = pivot > (least * whole if least and j else 0)
         ok = good if ok is None else ok & good
         inverse = pivot.rsqrt()  # not finite where the pivot is not positive
         inverses.append(inverse)

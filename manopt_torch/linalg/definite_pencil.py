@@ -47,7 +47,7 @@ def definite_pencil(
 
     Examples:
         >>> pencil = definite_pencil(2 * torch.eye(2), torch.diag(torch.tensor([2.0, 8.0])))
-        >>> pencil.eigenvalues
+        >>> pencil.eigenvalues.round(decimals=4)
         tensor([1., 4.])
     """
     x, y = x.detach(), y.detach()

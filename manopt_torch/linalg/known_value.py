@@ -1,6 +1,7 @@
 """Values that are known already, with the derivatives of what would compute them again."""
 
 import torch
+from torch.autograd import forward_ad
 
 
 def with_value(
@@ -16,3 +17,9 @@ def with_value(
         (4.0, 4.0)
     """
     return value + (differentiable - differentiable.detach())
+
+
+def tracks_derivatives() -> bool:
+    """Tell whether torch is recording for a derivative, backward or forward."""
+    # -1 stands for "no forward-mode level"; torch without that name counts as recording
+    return torch.is_grad_enabled() or getattr(forward_ad, "_current_level", 0) >= 0

@@ -1,15 +1,17 @@
 r"""Functions of a squared length that are smooth at zero.
 
 The length $\|u\| = \sqrt{s}$ has no derivative at $u = 0$, but $\cos\|u\|$, $\sin\|u\| / \|u\|$ and the squared angle
-between two vectors are power series in $s$. Each function here sums that series for small $s$ and takes the closed
-form elsewhere; both see harmless arguments where they are not selected, because `torch.where` also differentiates
-the branch it drops and $0 \cdot \infty$ is NaN.
+between two vectors are power series in $s$. The value of each function here is the closed form. Where derivatives may
+be asked for, they are those of the series for small $s$ and of the closed form elsewhere; both see harmless arguments
+where they are not selected, because `torch.where` also differentiates the branch it drops and $0 \cdot \infty$ is NaN.
 """
 
 import math
 from collections.abc import Sequence
 
 import torch
+
+from manopt_torch.linalg.known_value import tracks_derivatives, with_value
 
 # Below this squared length the series take over. Five to eight terms reach float64 accuracy there. Near the bound,
 # derivatives lose alike on both sides, three digits each: to truncation below, to cancellation above.
@@ -45,11 +47,22 @@ def cos_and_sinc_sqrt(
         >>> [value.item() for value in cos_and_sinc_sqrt(torch.zeros(()))]
         [1.0, 1.0]
     """
+    root = torch.sqrt(s.detach())
+    values = torch.cos(root), _ratio(torch.sin(root), root)
+    if not tracks_derivatives():
+        return values
     near = s < _SERIES_BOUND
     small = torch.where(near, s, 0.0)
     root = torch.sqrt(torch.where(near, 1.0, s))
     cosine = torch.where(near, _polynomial(small, _COSINE), torch.cos(root))
-    return cosine, torch.where(near, _polynomial(small, _SINC), torch.sin(root) / root)
+    sinc = torch.where(near, _polynomial(small, _SINC), torch.sin(root) / root)
+    return with_value(cosine, values[0]), with_value(sinc, values[1])
+
+
+def _ratio(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return a / b, and one where both are zero."""
+    zero = (b == 0).to(b.dtype)
+    return (a + zero) / (b + zero)
 
 
 def arctan2(
@@ -108,10 +121,14 @@ def squared_angle(
         >>> squared_angle(torch.tensor(2.0), torch.tensor(2.0)).sqrt().item()  # a right angle
         1.5707963705062866
     """
+    angle = angle_between(torch.sqrt(s.detach()), torch.sqrt(c.detach()))
+    value = angle * angle
+    if not tracks_derivatives():
+        return value
     near = s < _SERIES_BOUND
     small = torch.where(near, s, 0.0)
     far = angle_between(torch.sqrt(torch.where(near, 1.0, s)), safe_sqrt(c))
-    return torch.where(near, small * _polynomial(small, _SQUARED_ANGLE), far * far)
+    return with_value(torch.where(near, small * _polynomial(small, _SQUARED_ANGLE), far * far), value)
 
 
 def angle_over_sine(
@@ -124,10 +141,14 @@ def angle_over_sine(
         >>> angle_over_sine(torch.tensor(0.0), torch.tensor(1.0)).item()
         1.0
     """
+    sine = torch.sqrt(r.detach())
+    value = _ratio(arctan2(sine, cosine.detach()), sine)
+    if not tracks_derivatives():
+        return value
     near = (r < _SERIES_BOUND) & (cosine > 0)
     sine = torch.sqrt(torch.where(near, 1.0, r))
     series = _polynomial(torch.where(near, r, 0.0), _ANGLE_OVER_SINE)
-    return torch.where(near, series, arctan2(sine, cosine) / sine)
+    return with_value(torch.where(near, series, arctan2(sine, cosine) / sine), value)
 
 
 def wrap_angle(
@@ -140,8 +161,7 @@ def wrap_angle(
         tensor([ 7.1681e-01,  1.0000e-09, -3.1416e+00, -3.1416e+00])
     """
     turn = 2 * math.pi
-    near = torch.sub(z, torch.round(z / turn), alpha=turn)
-    # rounding the quotient may leave an angle at the edge on the wrong side by one unit in the last place
+    near = torch.fmod(z, turn)  # exact, also for huge numbers; keeps the sign, so that it lies within a turn of zero
     near = torch.where(near >= math.pi, near - turn, near)
     return torch.where(near < -math.pi, near + turn, near)
 

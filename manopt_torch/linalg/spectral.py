@@ -18,10 +18,10 @@ References:
 from typing import Any
 
 import torch
-from torch.autograd import forward_ad
 
 from manopt_torch.errors import MissingDerivativeError
 from manopt_torch.linalg.divided_differences import first_difference, second_difference
+from manopt_torch.linalg.known_value import tracks_derivatives
 from manopt_torch.linalg.small import eigh_in_closed_form
 
 
@@ -144,12 +144,6 @@ def spectral_function(
     if not tracks_derivatives():
         return _MatrixFunction.forward(X, eigenvalues, eigenvectors, values, name)
     return _MatrixFunction.apply(X, eigenvalues, eigenvectors, values, name)
-
-
-def tracks_derivatives() -> bool:
-    """Tell whether torch is recording for a derivative, backward or forward."""
-    # -1 stands for "no forward-mode level"; torch without that name counts as recording
-    return torch.is_grad_enabled() or getattr(forward_ad, "_current_level", 0) >= 0
 
 
 def spectral_derivative(
