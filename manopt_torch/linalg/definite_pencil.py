@@ -12,6 +12,7 @@ References:
     [GolubVanLoan:2013], section 8.7.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -103,8 +104,10 @@ def nearer(
 def _logarithms(values: torch.Tensor, near: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return eigenvalues and their logarithms, from the eigenvalues less one where it is near."""
     eigenvalues = torch.where(near, values + 1, values)
+    # a singular matrix counts as not positive definite: NaN, not infinity
+    positive = torch.where(eigenvalues > 0, eigenvalues, math.nan)
     # log1p sees zeros where it is not selected, so that it makes no NaN there
-    return eigenvalues, torch.where(near, torch.log1p(torch.where(near, values, 0.0)), torch.log(eigenvalues))
+    return eigenvalues, torch.where(near, torch.log1p(torch.where(near, values, 0.0)), torch.log(positive))
 
 
 # ---- entry by entry -------------------------------------------------------------------------------------------------
@@ -126,11 +129,9 @@ def is_small(x: torch.Tensor, y: torch.Tensor) -> bool:
 def _entries(x: torch.Tensor, y: torch.Tensor) -> _Entries:
     n = x.shape[-1]
     at_x = [[x[..., i, j] for j in range(i + 1)] for i in range(n)]
-    at_y = [[*[(y[..., i, j] + y[..., j, i]) * 0.5 for j in range(i)], y[..., i, i]] for i in range(n)]
+    at_y, between = _lower(y), _lower(y - x)  # zero for equal matrices, also if their triangles differ by rounding
     factor, inverse = cholesky_entries(at_x)
-    difference = _carried(
-        inverse, [[b - a for a, b in zip(*rows, strict=True)] for rows in zip(at_x, at_y, strict=True)]
-    )
+    difference = _carried(inverse, between)
     whitened = _carried(inverse, at_y)
     diagonal = sum_of_squares([row[-1] for row in difference])
     below = [entry for row in difference for entry in row[:-1]]
@@ -141,6 +142,12 @@ def _entries(x: torch.Tensor, y: torch.Tensor) -> _Entries:
     values, vectors = eigen_entries(chosen)
     eigenvalues, logarithms = zip(*[_logarithms(value, near) for value in values], strict=True)
     return _Entries(factor, inverse, eigenvalues, logarithms, vectors)
+
+
+def _lower(X: torch.Tensor) -> Rows:
+    """Return the lower triangle of the symmetric part."""
+    n = X.shape[-1]
+    return [[*[(X[..., i, j] + X[..., j, i]) * 0.5 for j in range(i)], X[..., i, i]] for i in range(n)]
 
 
 def _carried(lower: Rows, S: Rows) -> Rows:

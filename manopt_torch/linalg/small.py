@@ -14,6 +14,7 @@ References:
     [Smith:1961] for the eigenvalues; [GolubVanLoan:2013], section 8.5, for the rotation.
 """
 
+import math
 from collections.abc import Sequence
 from functools import reduce
 
@@ -122,9 +123,11 @@ def _complement(x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> tuple[Vect
 def _rotation(a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Return both eigenvalues of [[a, b], [b, c]], and the c, s of their eigenvectors (c, -s) and (s, c)."""
     gap, twice = c - a, 2 * b
-    # zero for a multiple of the identity, which then keeps its axes
-    long = (gap.abs() + torch.hypot(gap, twice)).clamp(min=torch.finfo(gap.dtype).tiny)
-    inverse = 1 / torch.hypot(long, twice)
+    # Not zero for a multiple of the identity, which then keeps its axes. Entries are at most one: squares that vanish
+    # belong to gaps far below rounding. `torch.hypot` rounds the last few entries of a tensor in another way.
+    least = math.sqrt(torch.finfo(gap.dtype).tiny) / torch.finfo(gap.dtype).eps
+    long = (gap.abs() + torch.sqrt(torch.addcmul(gap * gap, twice, twice))).clamp(min=least)
+    inverse = 1 / torch.sqrt(torch.addcmul(long * long, twice, twice))
     change = b * (twice / long)
     upright = gap >= 0
     long, twice = long * inverse, twice * inverse

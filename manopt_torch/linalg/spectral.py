@@ -51,11 +51,21 @@ def sym_eigh(
 
 def sym_expm(
     X: torch.Tensor,  # shape: (*batch, n, n)
+    less_identity: torch.Tensor | None = None,  # shape: (*batch,), bool
 ) -> torch.Tensor:
-    """Return the exponential of the symmetric part of a matrix."""
+    """Return the exponential of the symmetric part of a matrix.
+
+    Args:
+        X: the matrices.
+        less_identity: where true, the exponential minus the identity, which for a small matrix keeps the relative
+            accuracy that the identity would swallow.
+    """
     X = symmetric_part(X)
     eigenvalues, eigenvectors = sym_eigh(X)
-    return spectral_function(X, eigenvalues, eigenvectors, torch.exp(eigenvalues), "exp")
+    values = torch.exp(eigenvalues)
+    if less_identity is not None:
+        values = torch.where(less_identity[..., None], torch.expm1(eigenvalues), values)
+    return spectral_function(X, eigenvalues, eigenvectors, values, "exp")
 
 
 def sym_logm(

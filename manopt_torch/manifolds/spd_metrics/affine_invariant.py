@@ -4,6 +4,7 @@ import torch
 
 from manopt_torch.linalg.cholesky import cholesky_or_nan, congruence
 from manopt_torch.linalg.cholesky_pair import cholesky_pair
+from manopt_torch.linalg.definite_pencil import NEAR
 from manopt_torch.linalg.spectral import sym_expm, sym_sqrtm, symmetric_part
 from manopt_torch.linalg.whitening import affine_invariant_log, affine_invariant_squared_distance
 from manopt_torch.manifolds.fields import real_inner
@@ -37,7 +38,10 @@ class AffineInvariant(SpdMetric):
     def exp(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         factor, inverse = cholesky_pair(x)
         whitened = congruence(inverse, u)
-        return symmetric_part(congruence(factor, sym_expm(whitened)))
+        # a short step is added to x, so that no step ends at x in all its bits; a long one would cancel with it
+        near = real_inner(whitened, whitened, (-2, -1)) < NEAR
+        step = congruence(factor, sym_expm(whitened, near))
+        return symmetric_part(step + torch.where(near[..., None, None], x, 0.0))
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return affine_invariant_log(x, y)
