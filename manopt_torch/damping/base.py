@@ -7,10 +7,6 @@ import torch
 
 from manopt_torch._typing import Mask, Scalar
 from manopt_torch.errors import OptionsError
-from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.euclidean import Euclidean
-from manopt_torch.manifolds.points import first_leaf
-from manopt_torch.manifolds.product import Product
 from manopt_torch.plans.options import Functor, check_range
 
 # a parameter counts as at least so large as this share of the change in it that alone would explain the residuals
@@ -129,18 +125,3 @@ def _share(gauge: Gauge) -> torch.Tensor:
 def _positive(d: torch.Tensor) -> torch.Tensor:
     """Give a column of zeros a positive weight: it must not leave its parameter undamped."""
     return torch.where(d > 0, d, d.amax(-1, keepdim=True).clamp(min=torch.finfo(d.dtype).tiny))
-
-
-def squared_sizes(M: Manifold, x: Any) -> torch.Tensor:
-    """Return the squared size of each coordinate of a point: its own square in a vector space, else one."""
-    if isinstance(M, Euclidean):
-        return (x * x).reshape((*x.shape[: x.dim() - len(M.point_shape)], M.dim))
-    if isinstance(M, Product):
-        return torch.cat([squared_sizes(factor, part) for factor, part in zip(M.manifolds, x, strict=True)], -1)
-    ref = first_leaf(x)
-    return torch.ones((*M.batch_shape(x), M.dim), dtype=ref.real.dtype, device=ref.device)
-
-
-def sizes(M: Manifold, x: Any) -> torch.Tensor:
-    """Return the size of each coordinate of a point: its absolute value in a vector space, else one."""
-    return squared_sizes(M, x).sqrt()

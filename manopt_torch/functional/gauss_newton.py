@@ -17,9 +17,12 @@ def largest_cosine(
     diagonal: torch.Tensor,  # shape: (*batch, n), the squared lengths of the columns of J
     cost: torch.Tensor,  # shape: (*batch,), half the squared length of r
 ) -> torch.Tensor:
-    r"""Return $\max_j |J_j^\top r| / (\lVert J_j\rVert \lVert r\rVert)$, shape `(*batch,)`; zero where these vanish."""
-    lengths = torch.sqrt(diagonal * (2 * cost).unsqueeze(-1))
-    return torch.where(lengths > 0, gradient.abs() / lengths, torch.zeros_like(gradient)).amax(-1)
+    r"""Return $\max_j |J_j^\top r| / (\lVert J_j\rVert \lVert r\rVert)$, shape `(*batch,)`.
+
+    Zero where the residuals vanish; a column of zeros has no angle.
+    """
+    squares = torch.nan_to_num(gradient * gradient / diagonal, nan=0.0).amax(-1)
+    return torch.where(cost > 0, squares / (2 * cost), 0.0).sqrt()
 
 
 def relative_length(
@@ -42,11 +45,11 @@ def distance_to_go(lane: Any, ahead: Scalar, taken: Scalar) -> Scalar:
     return lane.where(q < 0.5, lane.div(ahead, 1.0 - q), lane.full(math.inf))
 
 
-def coordinate_sizes(M: Manifold, x: Any) -> torch.Tensor:
-    """Return the size of each coordinate of a point: its absolute value in a vector space, else one."""
+def squared_sizes(M: Manifold, x: Any) -> torch.Tensor:
+    """Return the squared size of each coordinate of a point: its own square in a vector space, else one."""
     if isinstance(M, Euclidean):
-        return M.to_coordinates(x, x).abs()
+        return (x * x).reshape((*x.shape[: x.dim() - len(M.point_shape)], M.dim))
     if isinstance(M, Product):
-        return torch.cat([coordinate_sizes(factor, part) for factor, part in zip(M.manifolds, x, strict=True)], -1)
+        return torch.cat([squared_sizes(factor, part) for factor, part in zip(M.manifolds, x, strict=True)], -1)
     ref = first_leaf(x)
     return torch.ones((*M.batch_shape(x), M.dim), dtype=ref.real.dtype, device=ref.device)

@@ -1,6 +1,5 @@
 """The arithmetic of damped Gauss-Newton steps, as pure functions of tensors with the batch axes in front."""
 
-import math
 from typing import Any
 
 import torch
@@ -21,36 +20,12 @@ def model_terms(
     return -(gradient * step).sum(-1), (matrix * (step * step)).sum(-1)
 
 
-def cosine(
-    gradient: torch.Tensor,  # shape: (*batch, n), J'r
-    diagonal: torch.Tensor,  # shape: (*batch, n), the squared lengths of the columns of J
-    cost: torch.Tensor,  # shape: (*batch,), half the squared length of r
-) -> torch.Tensor:
-    r"""Return the largest $\lvert J_j' r\rvert / (\lVert J_j\rVert \lVert r\rVert)$, shape `(*batch,)`.
-
-    Zero where the residuals vanish; a column of zeros has no angle.
-    """
-    squares = torch.nan_to_num(gradient * gradient / diagonal, nan=0.0).amax(-1)
-    return torch.nan_to_num(squares / (2 * cost), nan=0.0).sqrt()
-
-
 def felt(
     diagonal: torch.Tensor,  # shape: (*batch, n), of J'J
     matrix: torch.Tensor,  # shape: (*batch, n), the diagonal of D
 ) -> torch.Tensor:
     r"""Return the damping below which $\lambda D$ is lost in the rounding of $J' J$, shape `(*batch,)`."""
     return (diagonal / matrix).amax(-1) * torch.finfo(diagonal.dtype).eps
-
-
-def relative_length(
-    step: torch.Tensor,  # shape: (*batch, n)
-    sizes: torch.Tensor,  # shape: (*batch, n), of the coordinates of the point
-    matrix: torch.Tensor,  # shape: (*batch, n), weights of the coordinates
-) -> torch.Tensor:
-    r"""Return $\lVert s\rVert_D / \lVert x\rVert_D$, infinite where $x$ is zero, shape `(*batch,)`."""
-    root = matrix.sqrt()
-    step, whole = (torch.linalg.vector_norm(root * t, dim=-1) for t in (step, sizes))
-    return torch.where(whole > 0, step / whole, math.inf)
 
 
 def remaining(lane: Any, length: Scalar, former: Scalar, share: Scalar) -> Scalar:

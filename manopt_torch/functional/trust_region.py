@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from manopt_torch._host import uploaded
 from manopt_torch._typing import Mask, Scalar, Tangent
 from manopt_torch.functional.truncated_cg import EXCEEDED, NEGATIVE_CURVATURE, CGState, QuadraticModel
 from manopt_torch.manifolds.points import first_leaf
@@ -70,5 +71,5 @@ def random_start(lane: Any, model: QuadraticModel, radius: Scalar, sigma: float,
     # the same coordinates for all problems, so that none depends on its neighbours
     ref = first_leaf(model.x)
     c = torch.randn(model.M.dim, generator=generator, dtype=torch.float64)
-    c = (c / torch.linalg.vector_norm(c)).to(ref.device, ref.dtype.to_real())
+    c = uploaded(c / torch.linalg.vector_norm(c), ref, ref.dtype.to_real())
     return lane.scale(length, model.M.from_coordinates(model.x, c.expand(*lane.shape, model.M.dim)))

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from manopt_torch._host import first_failures
+from manopt_torch._host import first_failures, uploaded
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.masked import any_active
 from manopt_torch.linalg.cholesky import solve_positive_definite
@@ -27,7 +27,7 @@ class BoundedSolver(LinearSolver):
 
     Raises:
         OptionsError: if a lower bound is not below the upper one; at the start of a run, if the manifold is not
-            Euclidean or the start lies outside.
+            Euclidean, the number of bounds is not that of the parameters, or the start lies outside.
 
     References:
         [NocedalWright:2006], section 16.7; [Bertsekas:1982].
@@ -43,6 +43,9 @@ class BoundedSolver(LinearSolver):
 
     def __init__(self, lower: float | torch.Tensor, upper: float | torch.Tensor) -> None:
         self.lower, self.upper = (torch.as_tensor(bound, dtype=torch.float64) for bound in (lower, upper))
+        if self.lower.dim() > 1 or self.upper.dim() > 1 or len({*self.lower.shape, *self.upper.shape}) > 1:
+            shapes = f"{tuple(self.lower.shape)} and {tuple(self.upper.shape)}"
+            raise OptionsError(f"BoundedSolver: bounds must be numbers or of shape (n,), got {shapes}")
         if first_failures((self.lower < self.upper).reshape(-1)):
             raise OptionsError(f"BoundedSolver: lower must be below upper, got {lower!r} and {upper!r}")
 
@@ -104,7 +107,10 @@ class BoundedSolver(LinearSolver):
         return torch.where(free, step, fixed), ok
 
     def _bounds(self, c: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.lower.to(c), self.upper.to(c)
+        for bound in (self.lower, self.upper):
+            if bound.dim() and bound.shape[0] != c.shape[-1]:
+                raise OptionsError(f"{bound.shape[0]} bounds for {c.shape[-1]} parameters: give one each, or a number")
+        return uploaded(self.lower, c), uploaded(self.upper, c)
 
     @staticmethod
     def _coordinates(p: Any, x: Any) -> torch.Tensor:
@@ -114,3 +120,18 @@ class BoundedSolver(LinearSolver):
 
     def __repr__(self) -> str:
         return f"BoundedSolver({self.lower.tolist()}, {self.upper.tolist()})"
+
+
+def bounded_by(bounds: Any, linear_solver: LinearSolver | None) -> LinearSolver:
+    """Return the linear solver that an option `bounds` stands for.
+
+    Raises:
+        OptionsError: if the bounds are no pair, or there is another linear solver besides.
+    """
+    if not isinstance(bounds, tuple | list) or len(bounds) != 2:
+        raise OptionsError(f"bounds must be a pair (lower, upper) of numbers or tensors, got {bounds!r}")
+    if isinstance(linear_solver, BoundedSolver):  # a copy of the options has both
+        return linear_solver
+    if linear_solver is not None:
+        raise OptionsError(f"bounds have a linear solver of their own: leave out {linear_solver!r}, or the bounds")
+    return BoundedSolver(*bounds)

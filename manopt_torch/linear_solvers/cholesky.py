@@ -1,22 +1,45 @@
 r"""The normal equations by Cholesky's factorisation, for all problems of a batch at once."""
 
+import copy
+from typing import Any
+
 import torch
 
+from manopt_torch.functional.masked import count_active, host_read
 from manopt_torch.linalg.cholesky import solve_positive_definite
+from manopt_torch.linalg.damped_least_squares import by_augmented_qr
 from manopt_torch.linear_solvers.base import LinearSolver, Solved
+from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.problems.least_squares import Linearization
+
+# a pivot that is so many rounding errors of its diagonal entry has lost all digits but a few
+_LEAST_PIVOT = 1e3
+# kernels for a single matrix differ from those for many
+_FEWEST = 2
 
 
 class CholeskySolver(LinearSolver):
     r"""Form $J' J$ and factorise $J' J + \operatorname{diag}(d) = L L'$.
 
     The default: $n^2$ numbers a problem are kept whatever $m$, and a batch is solved in a few elementwise operations.
-    The condition of $J$ is squared; a problem whose matrix is not positive definite to working precision is not
-    solved, which the damping takes as a rejected step.
+    The condition of $J$ is squared. Problems for which that leaves hardly a digit, or no positive definite matrix, are
+    gathered, and their steps found by a QR factorisation of the Jacobian with the damping below it; the others keep
+    theirs bit for bit. One that cannot be solved at all has its step rejected.
 
     References:
         [NocedalWright:2006], section 10.3.
     """
+
+    # matrices of so many rows are factorised elementwise over the batch
+    rows_written_out = 4
+    # whether problems are solved otherwise where this fails; if not, they are marked
+    rescues = True
+
+    def written_out(self) -> "CholeskySolver":
+        """Return the solver as compilers like it: every factorisation elementwise over the batch."""
+        other = copy.copy(self)
+        other.rows_written_out, other.rescues = 1 << 10, False
+        return other
 
     def assemble(self, at: Linearization) -> tuple:
         """Keep $J' J$."""
@@ -28,15 +51,46 @@ class CholeskySolver(LinearSolver):
 
     def solve(
         self,
-        p: object,
-        x: object,
+        p: Any,
+        x: Any,
         system: tuple,
         gradient: torch.Tensor,
         damping: torch.Tensor | None,
     ) -> Solved:
-        """Factorise and solve."""
-        step, ok = solve_positive_definite(system[0], -gradient, damping)
-        return Solved(step, ok)
+        """Factorise and solve; solve those left over by QR."""
+        least = _LEAST_PIVOT * torch.finfo(gradient.dtype).eps
+        step, ok = solve_positive_definite(
+            system[0], -gradient, damping, written_out=self.rows_written_out, least=least
+        )
+        left = count_active(~ok) if self.rescues else 0
+        return by_qr(p, x, left, Solved(step, ok), damping) if left else Solved(step, ok)
 
     def __repr__(self) -> str:
         return "CholeskySolver()"
+
+
+def by_qr(p: Any, x: Any, left: int, found: Solved, damping: torch.Tensor | None) -> Solved:
+    """Return the steps found, but those of the problems that are not ok by QR factorisations of their Jacobians."""
+    step, ok = found
+    axes, n = ok.dim(), step.shape[-1]
+    d = torch.zeros_like(step) if damping is None else damping.expand(step.shape)
+    if not axes:
+        at = p.linearize_residuals(x)
+        again = by_augmented_qr(at.jacobian, at.residuals, d)
+        return Solved(again, torch.isfinite(again).all(-1))
+    with host_read():
+        chosen = torch.argsort(~ok.flatten(), descending=True, stable=True)[: max(left, _FEWEST)]
+
+    def gathered(tree: Any) -> Any:
+        return map_leaves(lambda t: t.flatten(0, axes - 1)[chosen], tree)
+
+    if p.data:
+        at = p.take(chosen, axes).linearize_residuals(gathered(x))
+    else:  # what belongs to which problem is not known
+        at = gathered(p.linearize_residuals(x))
+    again = by_augmented_qr(at.jacobian, at.residuals, gathered(d))
+    flat, good = step.reshape(-1, n), ok.flatten()
+    kept = good[chosen].unsqueeze(-1)
+    flat = flat.index_copy(0, chosen, torch.where(kept, flat[chosen], again))
+    good = good.index_copy(0, chosen, good[chosen] | torch.isfinite(again).all(-1))
+    return Solved(flat.reshape(step.shape), good.reshape(ok.shape))

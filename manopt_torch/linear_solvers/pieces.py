@@ -12,7 +12,7 @@ import torch
 
 from manopt_torch.errors import OptionsError
 from manopt_torch.linear_solvers.base import LinearSolver, Normal
-from manopt_torch.linear_solvers.compiled import LARGEST_PIECE, evaluate_compiled
+from manopt_torch.linear_solvers.compiled import Kernel, kernel_for, normal_from
 from manopt_torch.linear_solvers.precision import linearize
 from manopt_torch.manifolds.points import first_leaf, leaves, map_leaves
 
@@ -31,7 +31,7 @@ def evaluate(
     batch: tuple[int, ...],
     size: int | None,
     *,
-    compile: bool = False,
+    kernel: Kernel | None = None,
     dtype: torch.dtype | None = None,
 ) -> tuple[torch.Tensor, Normal]:
     """Return cost and normal equations at `x`, at most about `size` problems at a time; None is all at once.
@@ -42,7 +42,7 @@ def evaluate(
         x: the point.
         batch: the batch axes, at least one.
         size: how many problems at a time.
-        compile: whether to use a compiled function, where that can be.
+        kernel: the compiled function that does it instead; None is without.
         dtype: precision of the Jacobian; None is that of the point.
     """
 
@@ -50,10 +50,8 @@ def evaluate(
         trial = p.residual_trial(x)
         return trial.cost, linearize(solver, p, x, trial, dtype)
 
-    if compile and dtype is None:
-        found = evaluate_compiled(solver, p, x, batch, min(size or LARGEST_PIECE, LARGEST_PIECE))
-        if found is not None:
-            return found
+    if kernel is not None:
+        return normal_from(kernel(p, x, batch), p.M.dim)
     return in_pieces(whole, p, (x,), batch, size)
 
 
@@ -66,8 +64,10 @@ def first_evaluation(
     *,
     compile: bool = False,
     dtype: torch.dtype | None = None,
-) -> tuple[torch.Tensor, Normal, int | None]:
-    """Check what the residuals are like; return cost and normal equations at the start, and the size of the pieces.
+) -> tuple[torch.Tensor, Normal, int | None, Kernel | None]:
+    """Check what the residuals are like; return cost and normal equations at the start, and how to evaluate further.
+
+    That is the size of the pieces, and the compiled function if one is wanted and can be had.
 
     Raises:
         ShapeError: if the residuals, the weights or the Jacobian have the wrong shape.
@@ -76,13 +76,15 @@ def first_evaluation(
     if torch.Size(batch).numel() < _MANY or not p.data:
         trial = p.residual_trial(x, batch)
         size = None if lane.lone else piece_size(wanted, x, trial.residuals.shape[-1], p.M.dim)
-        return trial.cost, linearize(solver, p, x, trial, dtype), size
+        kernel = kernel_for(solver, p, x, batch, dtype) if compile and not lane.lone else None
+        return trial.cost, linearize(solver, p, x, trial, dtype), size, kernel
     # two problems, not counted, tell how many residuals there are, and so into what pieces the batch is to be divided
     part = p.piece(0, 2, len(batch))
     part.counts = copy.copy(p.counts)
     r = part.residual_trial(map_leaves(lambda leaf: leaf.flatten(0, len(batch) - 1)[:2], x), (2,)).residuals
     size = piece_size(wanted, x, r.shape[-1], p.M.dim)
-    return *evaluate(solver, p, x, batch, size, compile=compile, dtype=dtype), size
+    kernel = kernel_for(solver, p, x, batch, dtype) if compile else None
+    return *evaluate(solver, p, x, batch, size, kernel=kernel, dtype=dtype), size, kernel
 
 
 def in_pieces(fn: Callable[..., Any], p: Any, trees: tuple, batch: tuple[int, ...], size: int | None) -> Any:

@@ -224,6 +224,10 @@ class LeastSquaresProblem(SmoothProblem):
         """Return the sub-batch of problems with these flat indices; it counts into the same counters."""
         return self._part(lambda d: d.flatten(0, batch_axes - 1)[indices])
 
+    def spread(self, count: int, batch_axes: int) -> "LeastSquaresProblem":
+        """Return the problem for `count` points of each of its members, on an axis after the batch axes."""
+        return self._part(lambda d: d.unsqueeze(batch_axes).expand(*d.shape[:batch_axes], count, *d.shape[batch_axes:]))
+
     def piece(self, start: int, stop: int, batch_axes: int) -> "LeastSquaresProblem":
         """Return a run of neighbouring problems, in flat order, without copying their data; the first piece counts."""
         part = self._part(lambda d: d.flatten(0, batch_axes - 1)[start:stop])

@@ -14,7 +14,7 @@ import torch
 
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.dogleg import dogleg_path
-from manopt_torch.functional.gauss_newton import coordinate_sizes, distance_to_go, largest_cosine, relative_length
+from manopt_torch.functional.gauss_newton import distance_to_go, largest_cosine, relative_length, squared_sizes
 from manopt_torch.linear_solvers.base import LinearSolver
 from manopt_torch.linear_solvers.least_norm import LeastNormSolver
 from manopt_torch.manifolds.base import Manifold
@@ -113,7 +113,7 @@ def _initialize(p: Any, o: DoglegOptions) -> None:
     p.check_residuals(trial.residuals, lane.shape)
     o.cost = trial.cost
     at = p.linearize_residuals(o.x, trial)
-    o.scaling = _scaling(at.jacobian.square().sum(-2), o.cost, coordinate_sizes(p.M, o.x))
+    o.scaling = _scaling(at.jacobian.square().sum(-2), o.cost, squared_sizes(p.M, o.x).sqrt())
     for name, value in _model(p, o, o.x, o.cost, at).items():
         setattr(o, name, value)
     o.radius = lane.full(float(min(o.initial_radius, o.max_radius)))
@@ -181,7 +181,7 @@ def _model(p: Any, o: DoglegOptions, x: Any, cost: torch.Tensor, at: Linearizati
         "newton": h,
         "curvature": curvature,
         "cosine": lane.scalar(largest_cosine(g, normal.diagonal, cost)),
-        "step_ahead": lane.scalar(relative_length(h, coordinate_sizes(M, x), normal.diagonal)),
+        "step_ahead": lane.scalar(relative_length(h, squared_sizes(M, x).sqrt(), normal.diagonal)),
     }
 
 

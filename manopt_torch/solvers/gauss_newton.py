@@ -14,7 +14,7 @@ from typing import Any, ClassVar, cast
 import torch
 
 from manopt_torch.errors import OptionsError
-from manopt_torch.functional.gauss_newton import coordinate_sizes, distance_to_go, largest_cosine, relative_length
+from manopt_torch.functional.gauss_newton import distance_to_go, largest_cosine, relative_length, squared_sizes
 from manopt_torch.linear_solvers.base import LinearSolver
 from manopt_torch.linear_solvers.least_norm import LeastNormSolver
 from manopt_torch.manifolds.base import Manifold
@@ -140,7 +140,7 @@ def _model(p: Any, o: GaussNewtonOptions, x: Any, trial: ResidualTrial) -> dict[
         "newton": h,
         "predicted": -0.5 * lane.scalar((g * h).sum(-1)),
         "cosine": lane.scalar(largest_cosine(g, normal.diagonal, trial.cost)),
-        "step_ahead": lane.scalar(relative_length(h, coordinate_sizes(M, x), normal.diagonal)),
+        "step_ahead": lane.scalar(relative_length(h, squared_sizes(M, x).sqrt(), normal.diagonal)),
     }
 
 

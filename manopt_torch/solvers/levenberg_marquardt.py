@@ -13,18 +13,19 @@ from typing import Any, ClassVar
 
 import torch
 
-from manopt_torch.damping.base import Damping, Gauge, squared_sizes
+from manopt_torch.damping.base import Damping, Gauge
 from manopt_torch.damping.nielsen import NielsenDamping
 from manopt_torch.errors import OptionsError
-from manopt_torch.functional.levenberg_marquardt import cosine, felt, model_terms, remaining
-from manopt_torch.linear_solvers.acceleration import accelerated
+from manopt_torch.functional.gauss_newton import largest_cosine, squared_sizes
+from manopt_torch.functional.levenberg_marquardt import felt
 from manopt_torch.linear_solvers.base import LinearSolver
+from manopt_torch.linear_solvers.bounded import bounded_by
 from manopt_torch.linear_solvers.cholesky import CholeskySolver
+from manopt_torch.linear_solvers.compiled_step import program_for
 from manopt_torch.linear_solvers.pieces import check_chunk_size, evaluate, first_evaluation
 from manopt_torch.linear_solvers.precision import linearize
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.begin import begin, mark_broken_start
-from manopt_torch.plans.commit import commit
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
 from manopt_torch.plans.options import Options, check_range, state, strict_keywords
 from manopt_torch.plans.solve import solve
@@ -36,6 +37,7 @@ from manopt_torch.plans.stopping import (
     StopWhenRelativeStepLess,
 )
 from manopt_torch.problems.least_squares import LeastSquaresProblem
+from manopt_torch.solvers.levenberg_marquardt_step import conclude, conclude_rows, propose
 
 
 @dataclass(eq=False, kw_only=True)
@@ -49,6 +51,8 @@ class LevenbergMarquardtOptions(Options):
         min_damping: least $\lambda$; `max_damping`: largest; a problem that would need more ends as stagnated.
         acceptance: least ratio of actual to predicted reduction of an accepted step; None is the rule's own.
         linear_solver: how a step is solved for; None is `CholeskySolver()`.
+        bounds: a pair `(lower, upper)` of numbers or tensors of shape `(n,)` between which the parameters are to stay,
+            short for `linear_solver=BoundedSolver(lower, upper)`; `inf` is none.
         chunk_size: how many problems of a batch with `data=` are evaluated at a time; `"auto"` is as many as fit the
             cache, None all at once. Results do not change.
         compile: whether batches are evaluated by a function compiled for the problem, in which the Jacobian is never
@@ -78,6 +82,7 @@ class LevenbergMarquardtOptions(Options):
     max_damping: float = 1e40
     acceptance: float | None = None
     linear_solver: LinearSolver | None = None
+    bounds: Any = None
     chunk_size: int | str | None = "auto"
     compile: bool = False
     geodesic_acceleration: bool = False
@@ -99,12 +104,17 @@ class LevenbergMarquardtOptions(Options):
     damping_floor: Any = state()  # where damping begins to be felt
     # set at the start of a run
     damping_unit: Any = state()  # of the diagonal of D
+    vanishing: Any = state()  # cost from which on the residuals are nothing
     piece: Any = state(per_problem=False)
+    kernel: Any = state(per_problem=False, saved=False)  # compiled evaluation, and parts of the step
+    programs: Any = state(per_problem=False, saved=False)
 
     def __post_init__(self) -> None:
         """Fill in the defaults and check the ranges."""
         Options.__post_init__(self)
         self.damping = NielsenDamping() if self.damping is None else self.damping
+        if self.bounds is not None:
+            self.linear_solver = bounded_by(self.bounds, self.linear_solver)
         self.linear_solver = CholeskySolver() if self.linear_solver is None else self.linear_solver
         for name, kind in (("damping", Damping), ("linear_solver", LinearSolver)):
             if not isinstance(getattr(self, name), kind):
@@ -135,7 +145,8 @@ def _initialize(p: Any, o: Any) -> None:
     if o.geodesic_acceleration and p.loss is not None:
         raise OptionsError("geodesic_acceleration cannot be had with a loss: leave one of them out")
     how = {"compile": o.compile, "dtype": o.jacobian_dtype}
-    o.cost, normal, o.piece = first_evaluation(o.linear_solver, p, o.x, lane, o.chunk_size, **how)
+    o.cost, normal, o.piece, o.kernel = first_evaluation(o.linear_solver, p, o.x, lane, o.chunk_size, **how)
+    o.programs = {}
     o.coordinates, o.system = normal.gradient, normal.system
     o.gradient = p.M.from_coordinates(o.x, normal.gradient)
     mark_broken_start(o, lane.finite(o.cost) & lane.finite(o.gradient))
@@ -145,74 +156,34 @@ def _initialize(p: Any, o: Any) -> None:
     o.damping_floor = lane.scalar(felt(normal.diagonal, o.damping_matrix))
     o.damping_term = lane.full(rule.initial if o.initial_damping is None else o.initial_damping)
     o.growth = lane.full(2.0)
-    o.cosine = lane.scalar(cosine(normal.gradient, normal.diagonal, o.cost))
+    o.vanishing = torch.finfo(o.cost.dtype).eps ** 4 * lane.scalar(o.cost)
+    o.cosine = lane.scalar(largest_cosine(normal.gradient, normal.diagonal, o.cost))
     o.step_length = lane.full(0.0)
-    o.gain_ratio = o.relative_reduction = o.relative_step = lane.full(float("nan"))
+    o.gain_ratio, o.relative_reduction, o.relative_step = (lane.full(float("nan")) for _ in range(3))
 
 
 @step_solver.register(LevenbergMarquardtOptions)
 def _step(p: Any, o: Any, i: int) -> None:
-    lane, rule, solver, cost = o.lane, o.damping, o.linear_solver, o.lane.scalar(o.cost)
-    strength = rule.strength(o.damping_term, cost)
-    added = lane.scale(strength, o.damping_matrix)
-    s, ok = solver.solve(p, o.x, o.system, o.coordinates, added)
-    linear, weighted = map(lane.scalar, model_terms(o.coordinates, s, o.damping_matrix))
-    damped = strength * weighted
-    predicted = 0.5 * (linear if rule.predicts_damped else linear + damped)
-    step = accelerated(solver, p, o, s, added) if o.geodesic_acceleration else s
-    x = p.M.retract(o.x, p.M.from_coordinates(o.x, step), None, o.retraction_method)
-    if lane.lone:
-        trial = p.residual_trial(x)
-        value, normal = trial.cost, None
-    else:
-        trial = None
-        value, normal = evaluate(solver, p, x, lane.shape, o.piece, compile=o.compile, dtype=o.jacobian_dtype)
-    actual = cost - lane.trial_cost(value)
-    ratio = lane.div(actual, predicted)
-    least = rule.acceptance if o.acceptance is None else o.acceptance
-    accepted = (lane.scalar(ok) if lane.lone else ok) & (predicted > 0) & (ratio > least)
-    if normal is None and accepted:
-        normal = linearize(solver, p, x, trial, o.jacobian_dtype)
-    if normal is not None:
-        accepted = accepted & lane.finite(normal.gradient)
-    change = lane.div(lane.max(predicted, abs(actual)), cost)
-    length = lane.sqrt(lane.div(weighted, o.extent))
-    _conclude(p, o, accepted, (ratio, change, length, lane.div(damped, linear)), (x, value, normal))
+    if o.kernel is not None and not o.geodesic_acceleration:
+        step = _part(propose, p, o)
+        if o.lane.any(o.active & ~step.ok):
+            step = propose(p, o)  # some need another factorisation
+        _part(conclude_rows, p, o, step, o.kernel(p, step.x, o.lane.shape))
+        return
+    step = propose(p, o)
+    if o.lane.lone:
+        trial = p.residual_trial(step.x)
+        conclude(p, o, step, trial.cost, lambda: linearize(o.linear_solver, p, step.x, trial, o.jacobian_dtype))
+        return
+    value, normal = evaluate(o.linear_solver, p, step.x, o.lane.shape, o.piece, kernel=o.kernel, dtype=o.jacobian_dtype)
+    conclude(p, o, step, value, lambda: normal)
 
 
-def _conclude(p: Any, o: Any, accepted: Any, measures: Any, at: Any) -> None:
-    """Move the problems whose step was accepted to the trial point, and set the damping of all for their next one."""
-    lane, (ratio, change, length, share), (x, value, normal) = o.lane, measures, at
-    damping, growth = o.damping.update(lane, o.damping_term, o.growth, ratio, accepted)
-    floor, least = o.damping_floor, o.min_damping
-    new = {
-        "cost": o.cost,
-        "growth": growth,
-        "gain_ratio": ratio,
-        "relative_reduction": change,
-        "relative_step": lane.where(accepted, remaining(lane, length, o.step_length, share), lane.full(float("inf"))),
-        # after a rejection nothing is known of the rate of convergence
-        "step_length": lane.where(accepted, length, lane.full(0.0)),
-        # after a rejection the damping is to be felt, also where it had died away
-        "damping_term": lane.max(lane.min(lane.max(damping, lane.where(accepted, 0.0, floor)), o.max_damping), least),
-    }
-    o.stagnated = o.stagnated | (lane.not_(accepted) & (damping > o.max_damping))
-    if normal is not None:
-        squares = squared_sizes(p.M, x)
-        matrix, _ = o.damping.matrix(Gauge(normal.diagonal, value, squares), o.damping_matrix, o.damping_unit)
-        moved = {
-            "x": x,
-            "cost": value,
-            "gradient": p.M.from_coordinates(x, normal.gradient),
-            "coordinates": normal.gradient,
-            "system": normal.system,
-            "damping_matrix": matrix,
-            "extent": lane.scalar((matrix * squares).sum(-1)),
-            "cosine": lane.scalar(cosine(normal.gradient, normal.diagonal, value)),
-            "damping_floor": lane.scalar(felt(normal.diagonal, matrix)),
-        }
-        new |= {name: lane.pick(accepted, t, getattr(o, name)) for name, t in moved.items()}
-    commit(o, **new)
+def _part(part: Any, p: Any, o: Any, *extra: Any) -> Any:
+    """Do a part of a step by a compiled function."""
+    if part not in o.programs:
+        o.programs[part] = program_for(part, p, o, *extra)
+    return o.programs[part](p, o, *extra)
 
 
 @strict_keywords
@@ -232,6 +203,7 @@ def levenberg_marquardt(
     max_damping: float = 1e40,
     acceptance: float | None = None,
     linear_solver: LinearSolver | None = None,
+    bounds: Any = None,
     chunk_size: int | str | None = "auto",
     compile: bool = False,
     geodesic_acceleration: bool = False,
@@ -287,6 +259,7 @@ def levenberg_marquardt(
         max_damping=max_damping,
         acceptance=acceptance,
         linear_solver=linear_solver,
+        bounds=bounds,
         chunk_size=chunk_size,
         compile=compile,
         geodesic_acceleration=geodesic_acceleration,

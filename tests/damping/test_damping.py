@@ -13,7 +13,8 @@ from manopt_torch import (
     ResidualDamping,
     Sphere,
 )
-from manopt_torch.damping.base import Gauge, squared_sizes
+from manopt_torch.damping.base import Gauge
+from manopt_torch.functional.gauss_newton import squared_sizes
 from manopt_torch.functional.masked import Batch, Lone
 
 D = torch.float64

@@ -7,6 +7,7 @@ from scipy.optimize import least_squares, lsq_linear
 
 from manopt_torch import (
     BoundedSolver,
+    CholeskySolver,
     Euclidean,
     LeastSquaresProblem,
     LevenbergMarquardtOptions,
@@ -118,3 +119,46 @@ def test_what_is_refused():
         levenberg_marquardt(Euclidean(4), linear, start, data=(A, b), linear_solver=BoundedSolver(-1.0, 1.0))
     with pytest.raises(OptionsError, match="Euclidean"):
         levenberg_marquardt(Sphere(3), lambda x: x, torch.eye(3, dtype=D)[0], linear_solver=BoundedSolver(0.0, 1.0))
+
+
+def test_the_option_bounds_against_scipy():
+    t = torch.linspace(0, 5, 40, dtype=D)
+
+    def curve(x, y):
+        lib = torch if isinstance(x, torch.Tensor) else np
+        return x[..., :1] * lib.exp(-x[..., 1:2] * (t if lib is torch else t.numpy())) + x[..., 2:] - y
+
+    g = torch.Generator().manual_seed(3)
+    true = torch.tensor([2.0, 0.4, 0.0], dtype=D) + torch.rand(12, 3, generator=g, dtype=D)
+    y = curve(true, 0.0) + 0.05 * torch.randn(12, 40, generator=g, dtype=D)
+    bounds = ([0.0, 0.6, -np.inf], torch.tensor([2.6, np.inf, 0.4], dtype=D))
+    start = torch.tensor([1.0, 1.0, 0.2], dtype=D).expand(12, 3)
+    o = levenberg_marquardt(Euclidean(3), curve, start, data=(y,), bounds=bounds, return_options=True)
+    assert report(o).converged == 12
+    for k in range(12):
+        truth = least_squares(
+            curve, start[k].numpy(), bounds=(bounds[0], bounds[1].numpy()), args=(y[k].numpy(),), xtol=1e-15, ftol=1e-15
+        )
+        assert o.cost[k] <= truth.cost * (1 + 1e-10)
+        np.testing.assert_allclose(o.x[k].numpy(), truth.x, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "what"),
+    [
+        (1.0, "must be a pair"),
+        ((0.0, 1.0, 2.0), "must be a pair"),
+        ((1.0, 1.0), "lower must be below upper"),
+        (([0.0, 0.0], [1.0, 1.0, 1.0]), "shape"),
+        (([0.0] * 4, [1.0] * 4), "4 bounds for 2 parameters"),
+        (([0.0, 0.6], [1.0, 1.0]), "the start x lies outside"),
+    ],
+)
+def test_bounds_are_checked(bounds, what):
+    with pytest.raises(OptionsError, match=what):
+        levenberg_marquardt(Euclidean(2), lambda x: x, torch.tensor([0.5, 0.5], dtype=D), bounds=bounds)
+
+
+def test_bounds_and_another_linear_solver_exclude_each_other():
+    with pytest.raises(OptionsError, match="leave out CholeskySolver"):
+        LevenbergMarquardtOptions(torch.zeros(2), bounds=(0.0, 1.0), linear_solver=CholeskySolver())

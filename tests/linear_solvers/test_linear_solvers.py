@@ -21,6 +21,7 @@ from manopt_torch import (
     SchurSolver,
     Sphere,
     TolerantLoss,
+    levenberg_marquardt,
     solve,
 )
 
@@ -221,3 +222,31 @@ def test_many_parameters_without_a_matrix():
 def test_arguments_are_checked(make):
     with pytest.raises(OptionsError, match="must"):
         make()
+
+
+def _times(A, x):
+    return (A @ x.unsqueeze(-1)).squeeze(-1)
+
+
+def test_problems_that_the_normal_equations_cannot_solve_go_through_qr_and_no_others():
+    # the condition of J'J is beyond double precision, that of J is not
+    powers = torch.linspace(1, 1.003, 12, dtype=D).unsqueeze(-1) ** torch.arange(4, dtype=D)
+    g = torch.Generator().manual_seed(0)
+    easy = torch.randn(6, 12, 4, generator=g, dtype=D)
+    hard = torch.where((torch.arange(6) % 3 == 1)[:, None, None], powers, easy)
+    truth = torch.randn(6, 4, generator=g, dtype=D)
+    x = torch.zeros(6, 4, dtype=D)
+    steps = []
+    for A in (easy, hard):
+        p = LeastSquaresProblem(Euclidean(4), lambda x, A, y: _times(A, x) - y, data=(A, _times(A, truth)))
+        normal = CholeskySolver().linearize(p, x)
+        steps.append(CholeskySolver().solve(p, x, normal.system, normal.gradient, None))
+    assert torch.linalg.cond(powers) > 1e10
+    ill = torch.arange(6) % 3 == 1
+    assert steps[1].ok.all()
+    assert torch.equal(steps[0].step[~ill], steps[1].step[~ill])
+    torch.testing.assert_close(_times(powers, steps[1].step[ill]), _times(powers, truth[ill]), rtol=0, atol=1e-12)
+    torch.testing.assert_close(steps[1].step[ill], truth[ill], rtol=0, atol=1e-5)
+    # a run gets there too, alone and without data of its own
+    alone = levenberg_marquardt(Euclidean(4), lambda x: _times(powers, x - truth[0]), x[0])
+    torch.testing.assert_close(alone, truth[0], rtol=0, atol=1e-5)

@@ -180,3 +180,12 @@ def test_other_problems_have_none():
         get_residuals(CostProblem(Euclidean(3), lambda x: x.sum(-1)), X)
     with pytest.raises(MissingDerivativeError, match="LeastSquaresProblem"):
         get_jacobian(CostProblem(Euclidean(3), lambda x: x.sum(-1)), X)
+
+
+def test_a_problem_spread_over_points_takes_its_weights_along():
+    weights = torch.tensor([[1.0, 2.0, 0.0], [3.0, 0.5, 1.0]], dtype=torch.float64)
+    y = torch.arange(6, dtype=torch.float64).reshape(2, 3)
+    p = LeastSquaresProblem(Euclidean(3), lambda x, y: x - y, weights=weights, data=(y,))
+    x = torch.linspace(-1, 1, 24, dtype=torch.float64).reshape(2, 4, 3)
+    expected = 0.5 * (weights[:, None] * (x - y[:, None]) ** 2).sum(-1)
+    torch.testing.assert_close(p.spread(4, 1).get_cost(x), expected)

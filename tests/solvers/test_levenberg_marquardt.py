@@ -10,6 +10,7 @@ from manopt_torch import (
     Euclidean,
     FletcherDamping,
     GradientProblem,
+    HuberLoss,
     LeastSquaresProblem,
     LevenbergDamping,
     LevenbergMarquardtOptions,
@@ -29,6 +30,7 @@ from manopt_torch import (
     get_record,
     levenberg_marquardt,
     record_to_dict,
+    report,
     solve,
 )
 from manopt_torch.datasets import nist
@@ -340,6 +342,17 @@ def test_other_problems_are_refused():
         solve(GradientProblem(Euclidean(2), lambda x: x.sum(-1)), LevenbergMarquardtOptions(torch.ones(2)))
 
 
+def test_a_fit_whose_residuals_vanish_at_the_origin_converges():
+    def residuals(x):
+        return torch.stack([x[..., 0] + x[..., 1] ** 3, x[..., 1] - x[..., 0] ** 2], -1)
+
+    start = torch.tensor([[0.5, 0.7], [-1.0, 0.4]], dtype=D)
+    for x in (start, start[0]):
+        o = levenberg_marquardt(Euclidean(2), residuals, x, return_options=True)
+        assert report(o).converged == x[..., 0].numel(), get_reason(o)
+        assert o.x.abs().max() < 1e-25
+
+
 def test_compile_falls_back_with_a_warning():
     y, x = decays(1100)
 
@@ -352,13 +365,40 @@ def test_compile_falls_back_with_a_warning():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the compiler itself
-def test_a_compiled_evaluation_finds_the_same_fits():
-    y, x = decays(1100)
+def test_compiled_steps_find_the_same_fits():
+    y, x = decays(70)
     weights = torch.linspace(0.5, 1.5, 30, dtype=D)
-    for jacobian in (decay_jacobian, None):
-        compiled, plain = (
-            levenberg_marquardt(Euclidean(3), decay, x, jacobian=jacobian, data=(y,), weights=weights, compile=on)
-            for on in (True, False)
+    # the Jacobian by autograd is compiled in the next test
+    compiled, plain = (
+        levenberg_marquardt(
+            Euclidean(3), decay, x, jacobian=decay_jacobian, weights=weights, loss=HuberLoss(0.1), data=(y,),
+            compile=on, return_options=True,
         )
-        torch.testing.assert_close(compiled, plain, rtol=0, atol=1e-7)
+        for on in (True, False)
+    )  # fmt: skip
+    assert compiled.kernel is not None
+    assert all(part is not fn for fn, part in compiled.programs.items())
+    torch.testing.assert_close(compiled.x, plain.x, rtol=0, atol=1e-7)
+    torch.testing.assert_close(compiled.cost, plain.cost, rtol=1e-12, atol=0)
+    assert report(compiled).converged == 70
+
+
+@pytest.mark.slow
+def test_what_was_compiled_serves_again_only_where_it_does_the_same():
+    shift, y = [1.0], torch.arange(8, dtype=D).reshape(4, 2)
+
+    def fit(count):
+        residuals = lambda x, y: torch.stack([x[..., 0] - y[..., 0], shift[0] * x[..., 1] - y[..., 1]], -1)  # noqa: E731
+        o = levenberg_marquardt(
+            Euclidean(2), residuals, torch.ones(count, 2, dtype=D), data=(y[:count],), compile=True, return_options=True
+        )
+        return o.kernel, o.x
+
+    (first, found), (second, again) = fit(4), fit(3)
+    assert first is second
+    torch.testing.assert_close(found, y)
+    torch.testing.assert_close(again, y[:3])
+    shift[0] = 2.0
+    third, scaled = fit(4)
+    assert third is not first
+    torch.testing.assert_close(scaled, y / torch.tensor([1.0, 2.0], dtype=D))
