@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from manopt_torch._host import uploaded
 from manopt_torch.directions.base import DirectionRule, carried, remember
 from manopt_torch.directions.components import is_elementwise
 from manopt_torch.directions.draws import generator_for
@@ -138,10 +139,8 @@ class CoordinateMomentumRule(DirectionRule):
         share, generator = 1 - self.dampening, generator_for(self.seed, memory["count"])
 
         def chosen(ndim: int, a: torch.Tensor) -> torch.Tensor:
-            return (
-                torch.rand(a.shape[a.dim() - ndim :], generator=generator, dtype=torch.float64).to(a.device)
-                < self.probability
-            )
+            draws = torch.rand(a.shape[a.dim() - ndim :], generator=generator, dtype=torch.float64)
+            return uploaded(draws < self.probability, a, torch.bool)
 
         former, mask = memory["velocity"], map_shaped(chosen, p.M.point_shape, u)
         if self.nesterov:

@@ -73,6 +73,8 @@ def component_inner(M: Any, x: Any, u: Any, v: Any) -> Any:
     if kind == "scaled":
         return map_leaves(lambda leaf: leaf * M.factor**2, component_inner(M.M, x, u, v))
     s = M.inner(x, u, v)
+    if isinstance(u, torch.Tensor):
+        return expand_right(s, len(M.point_shape))
     return map_shaped(lambda ndim, leaf: expand_right(s, ndim), M.point_shape, u)
 
 

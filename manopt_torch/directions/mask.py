@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from manopt_torch._host import uploaded
 from manopt_torch.directions.base import DirectionRule
 from manopt_torch.directions.components import component_inner, draw_components
 from manopt_torch.directions.draws import generator_for
@@ -114,4 +115,4 @@ class DropoutRule(DirectionRule):
             p.M, u, lambda shape: torch.rand(shape, generator=generator, dtype=torch.float64) >= self.drop
         )
         factor = 1 / (1 - self.drop) if self.rescale else 1.0
-        return map_leaves(lambda a, k: a * (k.to(a.device, a.dtype) * factor), u, kept)
+        return map_leaves(lambda a, k: a * (uploaded(k, a) * factor), u, kept)

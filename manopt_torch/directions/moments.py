@@ -96,7 +96,7 @@ class AdamRule(DirectionRule):
         # the correction of the squares is moved to eps and to the one factor, which saves an operation
         root = math.sqrt(1 - self.beta2**count)
         factor, eps = root / (1 - self.beta1**count), self.eps * root
-        return map_leaves(lambda m, v: m / (v.sqrt() + eps) * factor, mean, square)
+        return map_leaves(lambda m, v: torch.div(m, v.sqrt().add_(eps)).mul_(factor), mean, square)
 
 
 @dataclass(eq=False, repr=False)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from manopt_torch._host import uploaded
 from manopt_torch.directions.base import DirectionRule
 from manopt_torch.directions.draws import generator_for
 from manopt_torch.errors import OptionsError
@@ -106,4 +107,4 @@ def tangent_of(
 ) -> Any:
     """Return the tangent vectors at `o.x`, one a problem, with the same coordinates for all."""
     ref = first_leaf(o.x)
-    return p.M.from_coordinates(o.x, c.to(ref.device, ref.real.dtype).expand(*o.lane.shape, p.M.dim))
+    return p.M.from_coordinates(o.x, uploaded(c, ref, ref.real.dtype).expand(*o.lane.shape, p.M.dim))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from manopt_torch._host import uploaded
 from manopt_torch.errors import OptionsError, ShapeError
 
 SHUFFLES = ("batches", "rows", False)
@@ -92,7 +93,9 @@ class BatchSource:
             if order is None:
                 yield tuple(a.narrow(self.axis, start, stop - start) for a in self._arrays)
             else:
-                yield tuple(a.index_select(self.axis, order[start:stop].to(a.device)) for a in self._arrays)
+                yield tuple(
+                    a.index_select(self.axis, uploaded(order[start:stop], a, order.dtype)) for a in self._arrays
+                )
 
 
 def _arrays(inputs: Any) -> tuple[torch.Tensor, ...]:

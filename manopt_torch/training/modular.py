@@ -17,6 +17,7 @@ from manopt_torch.training.modular_settings import SplitRule, adjusted, extended
 from manopt_torch.training.modular_state import packed, unpacked
 from manopt_torch.training.modules.base import OwnRateRule
 from manopt_torch.training.modules.subspace import Subspace
+from manopt_torch.training.step_frame import framed, observed
 
 # one call for all tensors, as in the optimizers of torch
 _add: Any = getattr(torch, "_foreach_add_")  # noqa: B009
@@ -76,6 +77,7 @@ class ModularOptimizer(torch.optim.Optimizer):
         self._take_up()
 
     # ---- a step -----------------------------------------------------------------------------------------------------
+    @framed
     def step(self, closure: Callable[..., Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Make one step, and return the loss at its start, or the last one evaluated if that was not needed.
 
@@ -113,19 +115,15 @@ class ModularOptimizer(torch.optim.Optimizer):
             u = u if amid else self._scaled(u)
             problem.write(landed(self._program, p, o, self._iteration, u))
             return
-        rates = [1.0] * len(self._groups) if amid else [group["lr"] for group in self.param_groups]
-        for rate, places in zip(rates, self._groups, strict=True):
-            moved = [n for n in places if n not in problem.idle] if problem.idle else places
-            if not problem.flat and any(problem.curved[n] for n in moved):
-                self._retract(o.x, u, rate, moved)
-            elif moved:
-                weights = [problem.parameters[n] for n in moved]
-                _add(weights, [u[n] for n in moved], alpha=-float(rate))
-
-    def _retract(self, x: Any, u: Any, rate: Any, places: list[int]) -> None:
-        for n in places:
-            M = self._problem.M.manifolds[n]  # pyright: ignore[reportAttributeAccessIssue]
-            self._problem.parameters[n].copy_(M.retract(x[n], u[n], -float(rate)))
+        for group, kinds in zip(self.param_groups, self._kinds, strict=True):
+            s = -1.0 if amid else -float(group["lr"])
+            if problem.idle:
+                kinds = [[n for n in places if n not in problem.idle] for places in kinds]
+            flat, curved = kinds
+            if flat:
+                _add([problem.parameters[n] for n in flat], [u[n] for n in flat], alpha=s)
+            for n in curved:
+                problem.parameters[n].copy_(problem.factors[n].retract(o.x[n], u[n], s))
 
     def _scaled(self, u: Any) -> Any:
         """Multiply by the learning rate of each group."""
@@ -137,6 +135,15 @@ class ModularOptimizer(torch.optim.Optimizer):
             for n in places:
                 new[n] = u[n] * float(group["lr"])
         return tuple(new)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Reset the gradients: to None, or to zero, as other optimizers of torch do."""
+        if not set_to_none or observed(self):
+            torch.optim.Optimizer.zero_grad(self, set_to_none)
+            return
+        for group in self.param_groups:
+            for q in group["params"]:
+                q.grad = None
 
     # ---- settings of the groups -------------------------------------------------------------------------------------
     def _read_settings(self) -> None:
@@ -189,13 +196,16 @@ class ModularOptimizer(torch.optim.Optimizer):
     def _take_up(self) -> None:
         """Look at the parameters, and check that the modules suit them."""
         trained = [[q for q in group["params"] if q.requires_grad] for group in self.param_groups]
-        self._problem = ClosureProblem([q for group in trained for q in group])
-        x = self._problem.begin(None)
-        self._lane = lane_for(self._problem.M, x)
+        self._problem = problem = ClosureProblem([q for group in trained for q in group])
+        problem.remembered = self._program.search is not None or len(self._program.rules) > 1 or self._last_rate is None
+        self._lane = lane_for(problem.M, problem.begin(None))
         self._groups, start = [], 0
         for group in trained:
             self._groups.append(list(range(start, start + len(group))))
             start += len(group)
+        # of each group, what moves along straight lines and what by a retraction
+        curved = set(problem.curved)
+        self._kinds = [[[n for n in g if n not in curved], [n for n in g if n in curved]] for g in self._groups]
         self._rules = list(self._program.rules)
         self._memory, self._seen = Memory(), None
         # inside a subspace everything is Euclidean

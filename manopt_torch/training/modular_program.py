@@ -75,14 +75,17 @@ def landed(program: Program, p: Any, o: Any, i: int, u: Any) -> Any:
 class StepState:
     """What rules and searches read during one step; cost and gradient are evaluated when first asked for."""
 
-    retraction_method = None
+    retraction_method = trial = along = last_stepsize = _cost = _gradient = None
     stagnated = None  # a step in vain does not end the training
 
     def __init__(self, p: Any, x: Any, lane: Any, memory: Any, i: int, *, needs_gradient: bool = True) -> None:
         self.p, self.x, self.lane, self.memory, self.iteration = p, x, lane, memory, i
-        self.active, self.trial, self.last_stepsize = lane.full(True), None, None
         self.evaluated_together = needs_gradient
-        self._cost = self._gradient = None
+
+    @property
+    def active(self) -> Any:
+        """Everything moves."""
+        return self.lane.full(True)
 
     @property
     def gradient(self) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch._host import uploaded
 from manopt_torch.directions.draws import generator_for
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.points import first_leaf, map_leaves
@@ -202,14 +203,14 @@ def unit(x: Any, dim: int, j: int) -> torch.Tensor:
 def coordinates(x: Any, rows: list[torch.Tensor]) -> torch.Tensor:
     """Stack coordinates, each of shape `(*batch,)`, in the precision of the point."""
     ref = first_leaf(x)
-    return torch.stack(rows, -1).to(ref.device, ref.real.dtype)
+    return uploaded(torch.stack(rows, -1), ref, ref.real.dtype)
 
 
 def samples(owner: Any, p: Any, x: Any, turn: int) -> list[torch.Tensor]:
     """Draw coordinates of variance one for iteration `turn`, `owner.n_samples` times."""
     ref, n = first_leaf(x), p.M.dim
     generator = generator_for(owner.seed, turn // owner.randomize_every)
-    return [drawn(owner.distribution, n, generator).to(ref.device, ref.real.dtype) for _ in range(owner.n_samples)]
+    return [uploaded(drawn(owner.distribution, n, generator), ref, ref.real.dtype) for _ in range(owner.n_samples)]
 
 
 def drawn(distribution: Any, n: int, generator: torch.Generator) -> torch.Tensor:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from manopt_torch._host import uploaded
 from manopt_torch.directions.base import carried, remember
 from manopt_torch.directions.components import draw_components
 from manopt_torch.directions.draws import generator_for
@@ -81,7 +82,7 @@ class Proj2Masks(Projection):
             mask = draw_components(
                 seen.p.M, u, lambda shape: torch.randint(2, shape, generator=generator, dtype=torch.float64)
             )
-            kept = map_leaves(lambda a, k: a * k.to(a.device, a.dtype), u, mask)
+            kept = map_leaves(lambda a, k: a * uploaded(k, a), u, mask)
             found += [kept, map_leaves(torch.sub, u, kept)]
         return found
 
