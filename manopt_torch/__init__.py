@@ -255,6 +255,7 @@ from manopt_torch.plans.stopping import StopWhenGradientChangeLess as StopWhenGr
 from manopt_torch.plans.stopping import StopWhenGradientMappingNormLess as StopWhenGradientMappingNormLess
 from manopt_torch.plans.stopping import StopWhenGradientNormLess as StopWhenGradientNormLess
 from manopt_torch.plans.stopping import StopWhenKKTResidualLess as StopWhenKKTResidualLess
+from manopt_torch.plans.stopping import StopWhenLagrangeMultiplierLess as StopWhenLagrangeMultiplierLess
 from manopt_torch.plans.stopping import StopWhenModelIncreased as StopWhenModelIncreased
 from manopt_torch.plans.stopping import StopWhenNonFinite as StopWhenNonFinite
 from manopt_torch.plans.stopping import StopWhenPollSizeLess as StopWhenPollSizeLess
@@ -262,6 +263,7 @@ from manopt_torch.plans.stopping import StopWhenPopulationConcentrated as StopWh
 from manopt_torch.plans.stopping import StopWhenPopulationCostConcentrated as StopWhenPopulationCostConcentrated
 from manopt_torch.plans.stopping import StopWhenPopulationDiverges as StopWhenPopulationDiverges
 from manopt_torch.plans.stopping import StopWhenPopulationStronglyConcentrated as StopWhenPopulationStronglyConcentrated
+from manopt_torch.plans.stopping import StopWhenPrimalDualResidualLess as StopWhenPrimalDualResidualLess
 from manopt_torch.plans.stopping import StopWhenReductionLess as StopWhenReductionLess
 from manopt_torch.plans.stopping import (
     StopWhenRelativeAPosterioriCostChangeLessOrEqual as StopWhenRelativeAPosterioriCostChangeLessOrEqual,
@@ -294,12 +296,14 @@ from manopt_torch.problems import CompositeProblem as CompositeProblem
 from manopt_torch.problems import ConstrainedProblem as ConstrainedProblem
 from manopt_torch.problems import CostProblem as CostProblem
 from manopt_torch.problems import CountedProblem as CountedProblem
+from manopt_torch.problems import DifferenceOfConvexProblem as DifferenceOfConvexProblem
 from manopt_torch.problems import EvalOrder as EvalOrder
 from manopt_torch.problems import FixedRandomEvalOrder as FixedRandomEvalOrder
 from manopt_torch.problems import GradientProblem as GradientProblem
 from manopt_torch.problems import HessianProblem as HessianProblem
 from manopt_torch.problems import LeastSquaresProblem as LeastSquaresProblem
 from manopt_torch.problems import LinearEvalOrder as LinearEvalOrder
+from manopt_torch.problems import PrimalDualProblem as PrimalDualProblem
 from manopt_torch.problems import Problem as Problem
 from manopt_torch.problems import ProximalProblem as ProximalProblem
 from manopt_torch.problems import RandomEvalOrder as RandomEvalOrder
@@ -336,10 +340,14 @@ from manopt_torch.secant import SecantUpdate as SecantUpdate
 from manopt_torch.solvers import AdaptiveRegularizationOptions as AdaptiveRegularizationOptions
 from manopt_torch.solvers import AlternatingGradientDescentOptions as AlternatingGradientDescentOptions
 from manopt_torch.solvers import AugmentedLagrangianOptions as AugmentedLagrangianOptions
+from manopt_torch.solvers import ChambollePockOptions as ChambollePockOptions
 from manopt_torch.solvers import CMAESOptions as CMAESOptions
 from manopt_torch.solvers import ConjugateGradientOptions as ConjugateGradientOptions
+from manopt_torch.solvers import ConvexBundleMethodOptions as ConvexBundleMethodOptions
 from manopt_torch.solvers import Covariance as Covariance
 from manopt_torch.solvers import CyclicProximalPointOptions as CyclicProximalPointOptions
+from manopt_torch.solvers import DifferenceOfConvexOptions as DifferenceOfConvexOptions
+from manopt_torch.solvers import DifferenceOfConvexProximalOptions as DifferenceOfConvexProximalOptions
 from manopt_torch.solvers import DoglegOptions as DoglegOptions
 from manopt_torch.solvers import DouglasRachfordOptions as DouglasRachfordOptions
 from manopt_torch.solvers import ExactPenaltyOptions as ExactPenaltyOptions
@@ -353,7 +361,9 @@ from manopt_torch.solvers import MeshAdaptiveDirectSearchOptions as MeshAdaptive
 from manopt_torch.solvers import NelderMeadOptions as NelderMeadOptions
 from manopt_torch.solvers import NewtonOptions as NewtonOptions
 from manopt_torch.solvers import ParticleSwarmOptions as ParticleSwarmOptions
+from manopt_torch.solvers import PrimalDualSemismoothNewtonOptions as PrimalDualSemismoothNewtonOptions
 from manopt_torch.solvers import ProjectedGradientOptions as ProjectedGradientOptions
+from manopt_torch.solvers import ProximalBundleMethodOptions as ProximalBundleMethodOptions
 from manopt_torch.solvers import ProximalGradientOptions as ProximalGradientOptions
 from manopt_torch.solvers import ProximalPointOptions as ProximalPointOptions
 from manopt_torch.solvers import QuasiNewtonOptions as QuasiNewtonOptions
@@ -364,10 +374,14 @@ from manopt_torch.solvers import TrustRegionsOptions as TrustRegionsOptions
 from manopt_torch.solvers import adaptive_regularization_with_cubics as adaptive_regularization_with_cubics
 from manopt_torch.solvers import alternating_gradient_descent as alternating_gradient_descent
 from manopt_torch.solvers import augmented_lagrangian_method as augmented_lagrangian_method
+from manopt_torch.solvers import chambolle_pock as chambolle_pock
 from manopt_torch.solvers import cma_es as cma_es
 from manopt_torch.solvers import conjugate_gradient as conjugate_gradient
+from manopt_torch.solvers import convex_bundle_method as convex_bundle_method
 from manopt_torch.solvers import covariance as covariance
 from manopt_torch.solvers import cyclic_proximal_point as cyclic_proximal_point
+from manopt_torch.solvers import difference_of_convex_algorithm as difference_of_convex_algorithm
+from manopt_torch.solvers import difference_of_convex_proximal_point as difference_of_convex_proximal_point
 from manopt_torch.solvers import dogleg as dogleg
 from manopt_torch.solvers import douglas_rachford as douglas_rachford
 from manopt_torch.solvers import exact_penalty_method as exact_penalty_method
@@ -380,7 +394,9 @@ from manopt_torch.solvers import median as median
 from manopt_torch.solvers import mesh_adaptive_direct_search as mesh_adaptive_direct_search
 from manopt_torch.solvers import nelder_mead as nelder_mead
 from manopt_torch.solvers import particle_swarm as particle_swarm
+from manopt_torch.solvers import primal_dual_semismooth_newton as primal_dual_semismooth_newton
 from manopt_torch.solvers import projected_gradient as projected_gradient
+from manopt_torch.solvers import proximal_bundle_method as proximal_bundle_method
 from manopt_torch.solvers import proximal_gradient as proximal_gradient
 from manopt_torch.solvers import proximal_point as proximal_point
 from manopt_torch.solvers import quasi_newton as quasi_newton

@@ -1,12 +1,14 @@
 r"""The median of directions
 
 A few wrong measurements pull the mean of directions away; the median, the point with the least sum of distances, stays.
-The cost has a kink at each measurement, so that it takes a nonsmooth method: three, compared.
+The cost has a kink at each measurement, so that it takes a nonsmooth method: five, compared.
 
 $$\operatorname{median} = \arg\min_x \tfrac1n \sum_{j=1}^n d(x, x_j).$$
 
 The subgradient method [FerreiraOliveira:1998] follows the sum of the unit vectors towards the points; the cyclic
 proximal point algorithm [Bacak:2014] moves towards one point after the other, by at most the parameter of the cycle.
+Bundle methods, the convex [BergmannHerzogJasa:2024] and the proximal one [HoseiniMonjeziNobakhtianPouryayevali:2021],
+combine the subgradients that they have met, and make a step only if it lowers the cost.
 Steepest descent with the step sizes of Weiszfeld [FletcherVenkatasubramanianJoshi:2009] is behind `median`.
 """
 
@@ -23,13 +25,16 @@ from manopt_torch import (
     Sphere,
     StopAfterIteration,
     add_noise,
+    convex_bundle_method,
     cost_distance,
     cyclic_proximal_point,
+    get_reason,
     grad_distance,
     mean,
     median,
     plot_sphere,
     prox_distance,
+    proximal_bundle_method,
     record_to_dict,
     subgradient_method,
 )
@@ -61,19 +66,24 @@ def towards(q):
     return lambda lam, x: prox_distance(M, lam / len(points), q.expand_as(x), x, 1)
 
 
-given = {"stop": StopAfterIteration(150), "record": [":Cost"], "return_options": True}
+watch = {"record": [":Cost"], "return_options": True}
+given = {"stop": StopAfterIteration(150), **watch}
 start = wrong
 runs = {
     "subgradient": subgradient_method(
         M, cost, start, subgradient=subgradient, stepsize=DecreasingStepsize(2.0), **given
     ),
     "cyclic proximal point": cyclic_proximal_point(M, cost, [towards(q) for q in points], start, **given),
+    "convex bundle": convex_bundle_method(M, cost, start, subgradient=subgradient, **watch),
+    "proximal bundle": proximal_bundle_method(M, cost, start, subgradient=subgradient, **watch),
     "Weiszfeld steps": median(M, points, return_options=True),
 }
 found = {name: getattr(o, "best_x", o.x) for name, o in runs.items()}
 centre = mean(M, points)
 for name, x in [("mean", centre), *found.items()]:
     print(f"{name:<22} cost {cost(x):.6f}, {M.dist(x, true):.3f} from the true direction")
+for name in ("convex bundle", "proximal bundle"):
+    print(f"{name}: {get_reason(runs[name])}")
 exact = found["Weiszfeld steps"]
 assert all(M.dist(x, exact) < 2e-2 for x in found.values())
 assert M.dist(exact, true) < 0.5 * M.dist(centre, true)
@@ -87,15 +97,16 @@ axes.set_title("Directions, five of 35 wrong")
 # %%
 # ## Convergence
 #
-# Cost above the least one. With steps and parameters that fall like $1/i$, chosen beforehand, neither of the two
-# general methods can be faster than its steps allow; they ask for nothing but a subgradient or proximal maps.
-# Weiszfeld's steps converge linearly, and are for medians only.
+# Cost above the least one. With steps and parameters that fall like $1/i$, chosen beforehand, the first two methods
+# cannot be faster than their steps allow; they ask for nothing but a subgradient or proximal maps. Bundle methods ask
+# for no more, at the price of a small quadratic program in each iteration: they converge as fast as Weiszfeld's steps,
+# which are for medians only, and end by themselves.
 
 weiszfeld = []
 for k in range(1, 26):
     weiszfeld.append(cost(median(M, points, start=start, stop=StopAfterIteration(k))))
 least = cost(exact)
-traces = {name: record_to_dict(runs[name])[":Cost"] for name in ("subgradient", "cyclic proximal point")}
+traces = {name: record_to_dict(o)[":Cost"] for name, o in runs.items() if name != "Weiszfeld steps"}
 traces["Weiszfeld steps"] = torch.stack(weiszfeld)
 figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
 for name, costs in traces.items():

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import torch
 
+from manopt_torch._host import uploaded
 from manopt_torch.linalg.spectral import sym_eigh
 
 
@@ -104,7 +105,7 @@ def weights_by_rank(
 ) -> torch.Tensor:
     """Return the weight of each sample; of equal costs the one drawn first counts as the better."""
     ranks = costs.argsort(dim=-1, stable=True).argsort(-1)
-    table = torch.tensor(r.weights, dtype=torch.float64).to(costs)
+    table = uploaded(r.weights, costs)
     return table[ranks]
 
 

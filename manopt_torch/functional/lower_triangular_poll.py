@@ -24,7 +24,8 @@ def triangular_poll(
     """
     d = fresh.shape[0]
     reach = torch.exp2(level.to(fresh.dtype))[..., None, None]
-    column = kept[level]  # shape: (*batch, d + 1)
+    # `kept[level]` would read the level of a lone problem
+    column = kept.index_select(0, level.flatten()).reshape(*level.shape, d + 1)
     place = (column[..., -1] * d).long()
     first = _whole(column[..., :-1].unsqueeze(-1), reach)
     below = _whole(fresh[1:, :-1], reach).tril(-1) + _diagonal(fresh[1:, -1]) * reach

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch._host import uploaded
 from manopt_torch.errors import OptionsError
 from manopt_torch.functions.grid import scaled, with_directions
 from manopt_torch.manifolds.power import Power
@@ -70,7 +71,7 @@ def prox_collaborative_tv(M: Power, lam: Any, x: Any, X: Any, p: float = 2, q: f
 
 
 def _by_entry(M: Power, s: Any, lengths: torch.Tensor) -> torch.Tensor:
-    s = torch.as_tensor(s, dtype=lengths.dtype, device=lengths.device)
+    s = uploaded(s, lengths)
     return s[(...,) + (None,) * (1 + len(M.shape))] if s.dim() else s
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch._host import uploaded
 from manopt_torch.errors import ShapeError
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import expand_right, first_leaf, is_nested, map_shaped
@@ -150,4 +151,4 @@ def per_entry(M: Power, s: Any) -> Any:
 def per_problem(M: Manifold, s: Any, x: Any) -> torch.Tensor:
     """Return a float or `(*batch,)` tensor as a tensor in the precision of the point."""
     ref = first_leaf(x)
-    return torch.as_tensor(s, dtype=ref.real.dtype, device=ref.device)
+    return uploaded(s, ref, ref.real.dtype)

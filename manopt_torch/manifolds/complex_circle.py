@@ -23,8 +23,8 @@ class ComplexCircle(Manifold):
 
     - $\operatorname{grad} f = i \operatorname{Im}(\bar x \nabla f)\, x$ and
       $\operatorname{Hess} f[u] = P_x(\nabla^2 f[u] - \operatorname{Re}(\bar x \nabla f)\, u)$, where the gradient of a
-      real cost, as autograd returns it, is $\partial f / \partial \operatorname{Re} x
-      + i\, \partial f / \partial \operatorname{Im} x$;
+      real cost, as autograd returns it, is $\partial f / \partial \operatorname{Re} x +
+      i\, \partial f / \partial \operatorname{Im} x$;
     - $\exp_x(u) = e^{i\tau} x$, the default retraction, and $\log_x(y) = i \delta x$ with the angle $\delta \in
       [-\pi, \pi]$ of $\bar x y$, so that $d(x, y)^2 = \sum_j \delta_j^2$;
     - retraction "projection": $(x + u) / |x + u|$;

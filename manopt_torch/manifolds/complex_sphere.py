@@ -22,8 +22,8 @@ class ComplexSphere(Manifold):
 
     - $\operatorname{grad} f = P_x \nabla f$ and
       $\operatorname{Hess} f[u] = P_x(\nabla^2 f[u] - \operatorname{Re}(x^* \nabla f) u)$, where the gradient of a real
-      cost, as autograd returns it, is $\partial f / \partial \operatorname{Re} x
-      + i\, \partial f / \partial \operatorname{Im} x$;
+      cost, as autograd returns it, is $\partial f / \partial \operatorname{Re} x +
+      i\, \partial f / \partial \operatorname{Im} x$;
     - $\exp_x(u) = \cos\|u\|\, x + \frac{\sin\|u\|}{\|u\|} u$, $\log_x(y) = \frac{\theta}{\sin\theta} P_x y$ with
       $\theta = d(x, y) = 2\operatorname{atan2}(\|x - y\|, \|x + y\|)$;
     - retraction $(x + u) / \|x + u\|$, of second order and the default.

@@ -47,8 +47,8 @@ class FixedRank(Manifold):
       $M = h_S - \dot U^\top U_p - V_p^\top \dot V$ and
       $U_p = P (h_U - \nabla_U f\, S^{-\top} \dot S^\top) S^{-\top} + \dot U
       \operatorname{sym}(\nabla_S f\, S^\top - U^\top \nabla_U f) S^{-\top}$, $V_p$ alike;
-    - a cost of the matrix $X$ with Euclidean gradient $G$ has $\operatorname{grad} f = $
-      `project_ambient(x, G @ V, G.mT @ U)`, with sparse or factored $G$ too; `ambient_hessian` is its Hessian.
+    - a cost of the matrix $X$ with Euclidean gradient $G$ has as $\operatorname{grad} f$ what
+      `project_ambient(x, G @ V, G.mT @ U)` returns, with sparse or factored $G$ too; `ambient_hessian` is its Hessian.
       `project_point`, `project_tangent`, `egrad2rgrad` and `ehess2rhess` also take dense $m \times n$ arrays;
     - retractions "projection", the matrix of rank $k$ nearest to $X + \dot X$ and the default, from a singular value
       decomposition of size $2 k$, and "orthographic", the matrix of rank $k$ with projection $X + \dot X$, the inverse

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch.linalg.cholesky import positive_or_nan
 from manopt_torch.linalg.skew import skew_from_vector, skew_to_vector
 from manopt_torch.linalg.spectral import sym_floor, symmetric_part
 from manopt_torch.manifolds.base import Manifold
@@ -87,7 +88,7 @@ class HermitianPositiveDefinite(Manifold):
         return self.geometry.ehess2rhess(x, g, h, u)
 
     def retract_second_order(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
-        return self.geometry.retract(x, scale(u, t, 2))
+        return positive_or_nan(self.geometry.retract(x, scale(u, t, 2)))
 
     retract_default = retract_second_order
 
@@ -95,7 +96,7 @@ class HermitianPositiveDefinite(Manifold):
         return self.geometry.inverse_retract(x, y)
 
     def exp(self, x: torch.Tensor, u: torch.Tensor, t: float | torch.Tensor | None = None) -> torch.Tensor:
-        return self.geometry.exp(x, scale(u, t, 2))
+        return positive_or_nan(self.geometry.exp(x, scale(u, t, 2)))
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return self.geometry.log(x, y)

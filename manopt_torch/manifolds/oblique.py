@@ -25,8 +25,8 @@ class Oblique(Manifold):
     the product of one sphere a column, and all formulas are those of `Sphere` or `ComplexSphere`, column by column:
     with $P_X Z = Z - X \operatorname{ddiag}(\operatorname{Re} X^* Z)$, where $\operatorname{ddiag}$ keeps the diagonal,
 
-    - $\operatorname{grad} f = P_X \nabla f$ and $\operatorname{Hess} f[U] = P_X(\nabla^2 f[U]
-      - U \operatorname{ddiag}(\operatorname{Re} X^* \nabla f))$;
+    - $\operatorname{grad} f = P_X \nabla f$ and $\operatorname{Hess} f[U] = P_X(\nabla^2 f[U] -
+      U \operatorname{ddiag}(\operatorname{Re} X^* \nabla f))$;
     - geodesics are great circles in each column, $d(X, Y)^2 = \sum_j \theta_j^2$ for the angles between columns;
     - retraction: $X + U$ with normalised columns, of second order and the default;
     - parallel transport is that of the spheres.

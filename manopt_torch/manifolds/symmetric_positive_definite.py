@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from manopt_torch.errors import OptionsError
-from manopt_torch.linalg.cholesky import cholesky_or_nan, congruence, inverse_triangular
+from manopt_torch.linalg.cholesky import cholesky_or_nan, congruence, inverse_triangular, positive_or_nan
 from manopt_torch.linalg.spectral import sym_floor, symmetric_part
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
@@ -62,8 +62,9 @@ class SymmetricPositiveDefinite(Manifold):
     - there is no parallel transport in closed form: it raises an error, use `transport`, which leaves $U$ as it is.
 
     Logarithms exist between any two points, and distances keep their relative accuracy for close points. Derivatives
-    are right at repeated eigenvalues too. The Bures-Wasserstein basis follows eigenvectors: do not differentiate
-    through its coordinates by $X$.
+    are right at repeated eigenvalues too. A step to a matrix that rounding leaves without positive eigenvalues, of a
+    condition beyond the precision, is NaN, so that solvers reject it. The Bures-Wasserstein basis follows eigenvectors:
+    do not differentiate through its coordinates by $X$.
 
     Args:
         n: number of rows.
@@ -127,13 +128,13 @@ class SymmetricPositiveDefinite(Manifold):
         return self.geometry.ehess2rhess(x, g, h, u)
 
     def exp(self, x: torch.Tensor, u: torch.Tensor, t: float | torch.Tensor | None = None) -> torch.Tensor:
-        return self.geometry.exp(x, scale(u, t, 2))
+        return positive_or_nan(self.geometry.exp(x, scale(u, t, 2)))
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return self.geometry.log(x, y)
 
     def retract_second_order(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
-        return self.geometry.retract(x, scale(u, t, 2))
+        return positive_or_nan(self.geometry.retract(x, scale(u, t, 2)))
 
     retract_default = retract_second_order
 

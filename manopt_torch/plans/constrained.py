@@ -1,22 +1,16 @@
-"""What penalty methods share: the start of a run with constraints, and runs of their sub-solvers."""
+"""What solvers of constrained problems share: the start of a run, and what they keep of a point."""
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from manopt_torch._host import first_failures
-from manopt_torch.errors import NonFiniteError, OptionsError
+from manopt_torch._host import first_failures, uploaded
+from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.plans.begin import mark_broken_start
-from manopt_torch.plans.dispatch import get_solver_result
-from manopt_torch.plans.options import Options, memory_of
-from manopt_torch.plans.solve import solve
-from manopt_torch.plans.stopping.base import StoppingCriterion
+from manopt_torch.plans.options import Options
 from manopt_torch.problems.constrained import ConstrainedValues, kkt_residual, violation_of
-from manopt_torch.problems.counted import bare_problem
-from manopt_torch.problems.gradient import GradientProblem
 
 
 def check_sub_solver(o: Any) -> None:
@@ -67,7 +61,7 @@ def measured(p: Any, x: Any, at: ConstrainedValues, mu: torch.Tensor, lam: torch
 def per_problem(o: Any, value: Any) -> torch.Tensor:
     """Return a scalar of the lane as a tensor of the points' dtype, shape `(*batch,)`."""
     ref = first_leaf(o.x).real
-    return torch.as_tensor(value, dtype=ref.dtype, device=ref.device)
+    return uploaded(value, ref)
 
 
 def multipliers(o: Any, name: str, like: torch.Tensor, *, positive: bool = False) -> torch.Tensor:
@@ -76,7 +70,7 @@ def multipliers(o: Any, name: str, like: torch.Tensor, *, positive: bool = False
     Raises:
         OptionsError: if they do not fit to it, or are to be positive and are not.
     """
-    given = torch.as_tensor(getattr(o, name), dtype=like.dtype, device=like.device)
+    given = uploaded(getattr(o, name), like)
     if positive and first_failures((given > 0).all()):
         raise OptionsError(f"{type(o).__name__}: {name} must be positive, got {getattr(o, name)!r}")
     try:
@@ -94,42 +88,3 @@ def check_multipliers(o: Any, *names: str) -> None:
         value = getattr(o, name)
         if not isinstance(value, (int, float, torch.Tensor)):
             raise OptionsError(f"{type(o).__name__}: {name} must be a number or a tensor, got {value!r}")
-
-
-def solve_subproblem(p: Any, o: Any, subproblem: GradientProblem, sub: Options, tolerance: Any) -> Any:
-    """Minimise a sub problem from the iterate, each problem to its own gradient norm, and return its point.
-
-    Finished problems do not run along. One whose sub problem cannot be evaluated keeps its point.
-
-    Args:
-        p: the problem.
-        o: the options of the outer run.
-        subproblem: the sub problem.
-        sub: options of the sub-solver; its criterion is a bound, ended earlier where the tolerance is reached.
-        tolerance: a scalar of the lane.
-    """
-    subproblem.counts = bare_problem(p).counts
-    sub = copy.copy(sub)
-    sub.x, sub.check_every = o.x, 1
-    # problems without data of their own may be held in a closure, which sees whole batches only
-    sub.compact = o.compact and bool(p.data)
-    sub.stop = _Accurate(tolerance, o.lane.not_(o.active)) | sub.stop
-    try:
-        return get_solver_result(solve(subproblem, sub))
-    except NonFiniteError:
-        return o.x
-
-
-class _Accurate(StoppingCriterion):
-    """Stop each sub problem at its own gradient norm, and one that is not to run at once."""
-
-    def __init__(self, tolerance: Any, idle: Any) -> None:
-        self._given = {"tolerance": tolerance, "idle": idle}
-
-    def init(self, p: Any, o: Any) -> Any:
-        return dict(self._given)
-
-    def __call__(self, p: Any, o: Any, i: int) -> Any:
-        memory = memory_of(self, p, o)
-        short = o.lane.scalar(p.M.norm(o.x, o.gradient)) < memory["tolerance"]
-        return short | memory["idle"]

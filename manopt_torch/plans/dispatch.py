@@ -5,6 +5,7 @@ from typing import Any
 
 from manopt_torch.errors import OptionsError
 from manopt_torch.plans.options import Options, OptionsDecorator
+from manopt_torch.problems.autodiff import grad_mode
 
 
 class Verb:
@@ -55,8 +56,12 @@ class Verb:
         return self(*args[: self._position], inner, *args[self._position + 1 :])
 
     def __call__(self, *args: Any) -> Any:
-        """Call the implementation for the options among the arguments."""
-        return self.resolve(type(args[self._position]))(*args)
+        """Call the implementation for the options among the arguments, without recording a graph, as `solve` does.
+
+        Some functions round otherwise where a derivative may follow, and steps by hand are to be those of `solve`.
+        """
+        with grad_mode(False):
+            return self.resolve(type(args[self._position]))(*args)
 
 
 initialize_solver = Verb(

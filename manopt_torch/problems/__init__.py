@@ -12,6 +12,7 @@ from manopt_torch.problems.composite import CompositeProblem as CompositeProblem
 from manopt_torch.problems.constrained import ConstrainedProblem as ConstrainedProblem
 from manopt_torch.problems.cost import CostProblem as CostProblem
 from manopt_torch.problems.counted import CountedProblem as CountedProblem
+from manopt_torch.problems.difference_of_convex import DifferenceOfConvexProblem as DifferenceOfConvexProblem
 from manopt_torch.problems.eval_order import EvalOrder as EvalOrder
 from manopt_torch.problems.eval_order import FixedRandomEvalOrder as FixedRandomEvalOrder
 from manopt_torch.problems.eval_order import LinearEvalOrder as LinearEvalOrder
@@ -21,6 +22,7 @@ from manopt_torch.problems.hessian import HessianProblem as HessianProblem
 from manopt_torch.problems.least_squares import LeastSquaresProblem as LeastSquaresProblem
 from manopt_torch.problems.least_squares import get_jacobian as get_jacobian
 from manopt_torch.problems.least_squares import get_residuals as get_residuals
+from manopt_torch.problems.primal_dual import PrimalDualProblem as PrimalDualProblem
 from manopt_torch.problems.proximal import ProximalProblem as ProximalProblem
 from manopt_torch.problems.stochastic import StochasticProblem as StochasticProblem
 from manopt_torch.problems.subgradient import SubGradientProblem as SubGradientProblem

@@ -48,9 +48,11 @@ class ClosureProblem(Problem):
         self.parameters = list(parameters)
         if not self.parameters:
             raise OptionsError("ClosureProblem: there are no parameters to train")
-        Problem.__init__(self, Product(*map(manifold_of, self.parameters)), self.get_cost)
-        self.curved = [not isinstance(M, Euclidean) for M in self.M.manifolds]  # pyright: ignore[reportAttributeAccessIssue]
-        self.flat = not any(self.curved)
+        self.factors = [manifold_of(q) for q in self.parameters]
+        Problem.__init__(self, Product(*self.factors), self.get_cost)
+        self.curved = [n for n, M in enumerate(self.factors) if not isinstance(M, Euclidean)]  # places
+        self.flat = not self.curved
+        self.remembered = True  # whether anybody keeps the point of a step, to transport from there in a later one
         self.last: Any = None  # loss evaluated last
         self._code: Any = None
         self._flagged = True  # whether the closure can be told not to differentiate
@@ -64,8 +66,9 @@ class ClosureProblem(Problem):
         if closure is not None and code is not self._code:
             self._code, self._flagged = code, _takes_backward(closure)
         values = [q.detach() for q in self.parameters]
-        if not self.flat:  # what rules remember of curved factors must not change with the parameters
-            values = [v.clone() if curved else v for v, curved in zip(values, self.curved, strict=True)]
+        if self.remembered:  # what rules keep of curved factors must not change with the parameters
+            for n in self.curved:
+                values[n] = values[n].clone()
         self.here = tuple(values)
         return self.here
 
@@ -203,17 +206,24 @@ class ClosureProblem(Problem):
 
     def _collected(self, x: Any) -> Any:
         """Return what stands in `.grad` as a Riemannian gradient; a missing one is zero."""
-        found = [q.grad for q in self.parameters]
-        if any(g is None for g in found):
-            self.idle = [n for n, g in enumerate(found) if g is None]
-            if self.closure is not None and len(self.idle) == len(found):
-                raise MissingDerivativeError(
-                    "closure(backward=True) has left no gradient: call backward() on a loss of the parameters"
-                )
-            found = [torch.zeros_like(q) if g is None else g for q, g in zip(self.parameters, found, strict=True)]
-        if any(g.is_sparse for g in found):  # pyright: ignore[reportOptionalMemberAccess]
+        found: list[Any] = [q.grad for q in self.parameters]
+        if any([g is None or g.is_sparse for g in found]):  # noqa: C419  (of hundreds, a list is quicker)
+            found = self._completed(found)
+        for n in self.curved:
+            found[n] = self.factors[n].egrad2rgrad(x[n], found[n])
+        return tuple(found)
+
+    def _completed(self, found: list[Any]) -> list[Any]:
+        """Put zeros where there is no gradient."""
+        self.idle = [n for n, g in enumerate(found) if g is None]
+        if self.closure is not None and len(self.idle) == len(found):
+            raise MissingDerivativeError(
+                "closure(backward=True) has left no gradient: call backward() on a loss of the parameters"
+            )
+        found = [torch.zeros_like(q) if g is None else g for q, g in zip(self.parameters, found, strict=True)]
+        if any(g.is_sparse for g in found):
             raise OptionsError("gradients must be dense tensors: leave out sparse=True of embeddings")
-        return tuple(found) if self.flat else self.M.egrad2rgrad(x, tuple(found))
+        return found
 
 
 def manifold_of(q: Any) -> Manifold:

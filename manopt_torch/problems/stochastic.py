@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from manopt_torch._host import uploaded
 from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import map_leaves
@@ -117,7 +118,7 @@ class StochasticProblem(SmoothProblem):
             rows = tuple(d.narrow(batch_axes, start, stop - start) for d in self.data)
         else:
             index = self._order(n, cycle)[start:stop]
-            rows = tuple(d.index_select(batch_axes, index.to(d.device)) for d in self.data)
+            rows = tuple(d.index_select(batch_axes, uploaded(index, d, index.dtype)) for d in self.data)
         return self._restricted({name: getattr(self, name) for name in _NAMES}, rows)
 
     def steps_of_a_cycle(self, batch_axes: int = 0) -> int:

@@ -14,16 +14,30 @@ from manopt_torch.solvers.alternating_gradient_descent import (
 )
 from manopt_torch.solvers.augmented_lagrangian_method import AugmentedLagrangianOptions as AugmentedLagrangianOptions
 from manopt_torch.solvers.augmented_lagrangian_method import augmented_lagrangian_method as augmented_lagrangian_method
+from manopt_torch.solvers.chambolle_pock import ChambollePockOptions as ChambollePockOptions
+from manopt_torch.solvers.chambolle_pock import chambolle_pock as chambolle_pock
 from manopt_torch.solvers.cma_es import CMAESOptions as CMAESOptions
 from manopt_torch.solvers.cma_es import cma_es as cma_es
 from manopt_torch.solvers.conjugate_gradient import ConjugateGradientOptions as ConjugateGradientOptions
 from manopt_torch.solvers.conjugate_gradient import conjugate_gradient as conjugate_gradient
+from manopt_torch.solvers.convex_bundle_method import ConvexBundleMethodOptions as ConvexBundleMethodOptions
+from manopt_torch.solvers.convex_bundle_method import convex_bundle_method as convex_bundle_method
 from manopt_torch.solvers.covariance import Covariance as Covariance
 from manopt_torch.solvers.covariance import covariance as covariance
 from manopt_torch.solvers.covariance import standard_errors as standard_errors
 from manopt_torch.solvers.cyclic_proximal_point import CyclicProximalPointOptions as CyclicProximalPointOptions
 from manopt_torch.solvers.cyclic_proximal_point import HarmonicParameter as HarmonicParameter
 from manopt_torch.solvers.cyclic_proximal_point import cyclic_proximal_point as cyclic_proximal_point
+from manopt_torch.solvers.difference_of_convex_algorithm import DifferenceOfConvexOptions as DifferenceOfConvexOptions
+from manopt_torch.solvers.difference_of_convex_algorithm import (
+    difference_of_convex_algorithm as difference_of_convex_algorithm,
+)
+from manopt_torch.solvers.difference_of_convex_proximal_point import (
+    DifferenceOfConvexProximalOptions as DifferenceOfConvexProximalOptions,
+)
+from manopt_torch.solvers.difference_of_convex_proximal_point import (
+    difference_of_convex_proximal_point as difference_of_convex_proximal_point,
+)
 from manopt_torch.solvers.dogleg import DoglegOptions as DoglegOptions
 from manopt_torch.solvers.dogleg import dogleg as dogleg
 from manopt_torch.solvers.douglas_rachford import DouglasRachfordOptions as DouglasRachfordOptions
@@ -47,8 +61,16 @@ from manopt_torch.solvers.nelder_mead import NelderMeadOptions as NelderMeadOpti
 from manopt_torch.solvers.nelder_mead import nelder_mead as nelder_mead
 from manopt_torch.solvers.particle_swarm import ParticleSwarmOptions as ParticleSwarmOptions
 from manopt_torch.solvers.particle_swarm import particle_swarm as particle_swarm
+from manopt_torch.solvers.primal_dual_semismooth_newton import (
+    PrimalDualSemismoothNewtonOptions as PrimalDualSemismoothNewtonOptions,
+)
+from manopt_torch.solvers.primal_dual_semismooth_newton import (
+    primal_dual_semismooth_newton as primal_dual_semismooth_newton,
+)
 from manopt_torch.solvers.projected_gradient import ProjectedGradientOptions as ProjectedGradientOptions
 from manopt_torch.solvers.projected_gradient import projected_gradient as projected_gradient
+from manopt_torch.solvers.proximal_bundle_method import ProximalBundleMethodOptions as ProximalBundleMethodOptions
+from manopt_torch.solvers.proximal_bundle_method import proximal_bundle_method as proximal_bundle_method
 from manopt_torch.solvers.proximal_gradient import ProximalGradientOptions as ProximalGradientOptions
 from manopt_torch.solvers.proximal_gradient import proximal_gradient as proximal_gradient
 from manopt_torch.solvers.proximal_point import ProximalPointOptions as ProximalPointOptions

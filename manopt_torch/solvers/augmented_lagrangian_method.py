@@ -23,7 +23,6 @@ from manopt_torch.plans.constrained import (
     measured,
     multipliers,
     per_problem,
-    solve_subproblem,
 )
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
 from manopt_torch.plans.options import Options, check_range, state, strict_keywords
@@ -35,6 +34,7 @@ from manopt_torch.plans.stopping import (
     StopWhenKKTResidualLess,
     StopWhenSmallerOrEqual,
 )
+from manopt_torch.plans.subproblem import solve_subproblem
 from manopt_torch.problems.constrained import ConstrainedProblem, largest
 from manopt_torch.problems.gradient import GradientProblem
 from manopt_torch.solvers.quasi_newton import QuasiNewtonOptions

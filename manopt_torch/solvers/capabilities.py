@@ -4,43 +4,8 @@ What a problem must provide stands in the Options class itself, in `needs`; here
 besides. A solver joins by a row; a test finds those that have none.
 """
 
-from typing import NamedTuple
-
-# the headings of the page, in its order
-KINDS = {
-    "smooth": "smooth costs",
-    "least squares": "least squares, from the residuals",
-    "many terms": "sums of very many terms, and costs that see noise",
-    "nonsmooth": "costs with kinks",
-    "constrained": "within a set",
-    "without derivatives": "without derivatives",
-}
-
-
-class Capability(NamedTuple):
-    """One row.
-
-    Args:
-        options: name of the Options class.
-        front: name of the front function.
-        kind: a key of `KINDS`.
-        order: how fast it closes in on a minimum: "linear", "superlinear", "quadratic", ...
-        manifold: what the manifold must provide besides a retraction, an inner product and conversions of gradients:
-            names of its methods, or `ehess2rhess` for Hessians of autograd.
-        purpose: what to use it for.
-        stochastic: whether it draws random numbers or looks at a part of the cost only.
-        page: its page under docs/solvers, without suffix; empty is the name of the front function.
-    """
-
-    options: str
-    front: str
-    kind: str
-    order: str
-    manifold: tuple[str, ...]
-    purpose: str
-    stochastic: bool = False
-    page: str = ""
-
+from manopt_torch.solvers.capability import KINDS as KINDS
+from manopt_torch.solvers.capability import Capability as Capability
 
 CAPABILITIES: tuple[Capability, ...] = (
     Capability("GradientDescentOptions", "steepest_descent", "smooth", "linear", (), "first tries, large batches"),
@@ -143,6 +108,22 @@ CAPABILITIES: tuple[Capability, ...] = (
         page="proximal",
     ),
     Capability(
+        "ConvexBundleMethodOptions",
+        "convex_bundle_method",
+        "nonsmooth",
+        "linear on sharp costs",
+        ("exp", "log", "transport"),
+        "geodesically convex costs with a subgradient, the usual choice: knows when it is done",
+    ),
+    Capability(
+        "ProximalBundleMethodOptions",
+        "proximal_bundle_method",
+        "nonsmooth",
+        "linear on sharp costs",
+        ("inverse_retract", "transport"),
+        "costs with a subgradient that are not convex",
+    ),
+    Capability(
         "CyclicProximalPointOptions",
         "cyclic_proximal_point",
         "nonsmooth",
@@ -169,6 +150,22 @@ CAPABILITIES: tuple[Capability, ...] = (
         "a smooth cost and one with a proximal map: sparsity, sets",
     ),
     Capability(
+        "ChambollePockOptions",
+        "chambolle_pock",
+        "nonsmooth",
+        "sublinear, linear once the pieces are found",
+        ("inverse_retract", "transport"),
+        "a term with a proximal map, and one behind an operator: total variation",
+    ),
+    Capability(
+        "PrimalDualSemismoothNewtonOptions",
+        "primal_dual_semismooth_newton",
+        "nonsmooth",
+        "superlinear",
+        ("exp", "log", "transport", "basis"),
+        "the same to the last digit, from a good start, with some hundreds of unknowns",
+    ),
+    Capability(
         "ProximalPointOptions",
         "proximal_point",
         "nonsmooth",
@@ -176,6 +173,22 @@ CAPABILITIES: tuple[Capability, ...] = (
         ("dist",),
         "one term with a proximal map, or one that is found by a sub-solver",
         page="proximal",
+    ),
+    Capability(
+        "DifferenceOfConvexOptions",
+        "difference_of_convex_algorithm",
+        "nonsmooth",
+        "linear",
+        ("log",),
+        "a convex cost less another, which may have kinks; no step size",
+    ),
+    Capability(
+        "DifferenceOfConvexProximalOptions",
+        "difference_of_convex_proximal_point",
+        "nonsmooth",
+        "linear",
+        ("exp", "squared_dist"),
+        "the same, where the first has a proximal map or is badly conditioned",
     ),
     Capability(
         "FrankWolfeOptions",

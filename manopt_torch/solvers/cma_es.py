@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from manopt_torch._host import uploaded
 from manopt_torch.directions.draws import draw_seed, generator_for
 from manopt_torch.functional.covariance_adaptation import (
     Distribution,
@@ -129,7 +130,7 @@ def _initialize(p: Any, o: CMAESOptions) -> None:
 def _step(p: Any, o: CMAESOptions, i: int) -> None:
     M, shape, count = p.M, o.lane.shape, _count(p.M, o)
     r = rates(M.dim, count)
-    z = torch.randn(count, M.dim, generator=generator_for(o.seed, i), dtype=torch.float64).to(o.width)
+    z = uploaded(torch.randn(count, M.dim, generator=generator_for(o.seed, i), dtype=torch.float64), o.width)
     sample = draw(o.root, z.mT.contiguous())
     centre = new_axis(o.mean, M.point_shape)
     steps = o.width.unsqueeze(-1).unsqueeze(-1) * sample.y.mT

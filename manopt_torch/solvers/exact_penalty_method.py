@@ -18,7 +18,7 @@ from manopt_torch.functional.smoothing import LogarithmicSumOfExponentials, Smoo
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.begin import begin
 from manopt_torch.plans.commit import commit
-from manopt_torch.plans.constrained import check_sub_solver, evaluate_start, measured, per_problem, solve_subproblem
+from manopt_torch.plans.constrained import check_sub_solver, evaluate_start, measured, per_problem
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
 from manopt_torch.plans.options import Options, check_range, state, strict_keywords
 from manopt_torch.plans.solve import solve
@@ -29,6 +29,7 @@ from manopt_torch.plans.stopping import (
     StopWhenKKTResidualLess,
     StopWhenSmallerOrEqual,
 )
+from manopt_torch.plans.subproblem import solve_subproblem
 from manopt_torch.problems.constrained import ConstrainedProblem, ConstrainedValues
 from manopt_torch.problems.gradient import GradientProblem
 from manopt_torch.solvers.quasi_newton import QuasiNewtonOptions

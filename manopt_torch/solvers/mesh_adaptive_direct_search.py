@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from manopt_torch._host import uploaded
 from manopt_torch.directions.draws import draw_seed, generator_for
 from manopt_torch.functional.lower_triangular_poll import DEEPEST, triangular_poll
 from manopt_torch.functional.masked import Batch
@@ -123,7 +124,7 @@ def _moves(M: Manifold, o: MeshAdaptiveDirectSearchOptions, i: int) -> Any:
     """Return the tangent vectors to try: those of the poll and, last, one beyond the last step that paid."""
     axis, d = len(o.lane.shape), M.dim
     draws = [torch.rand(n, m, generator=generator_for(o.seed, j), dtype=torch.float64) for n, m, j in _tables(d, i)]
-    kept, fresh = (t.to(o.poll_size) for t in draws)
+    kept, fresh = (uploaded(t, o.poll_size) for t in draws)
     steps = expand_right(o.poll_size, 2) * triangular_poll(o.level, kept, fresh)
     poll = M.from_coordinates(new_axis(o.x, M.point_shape), steps.to(first_leaf(o.x).real.dtype))
     return map_leaves(lambda u, v: torch.cat((u, _STRETCH * v.unsqueeze(axis)), axis), poll, o.last_move)

@@ -17,10 +17,11 @@ from typing import Any, ClassVar
 
 import torch
 
+from manopt_torch._host import uploaded
 from manopt_torch.errors import OptionsError, ShapeError
-from manopt_torch.functional.masked import Batch, any_active
+from manopt_torch.functional.simplex import in_order, vertex, without_last
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.points import expand_right, first_leaf, map_leaves
+from manopt_torch.manifolds.points import axpy, first_leaf, map_leaves
 from manopt_torch.plans.begin import begin, mark_broken_start
 from manopt_torch.plans.commit import commit
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
@@ -28,6 +29,9 @@ from manopt_torch.plans.options import Options, check_range, state, strict_keywo
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenPopulationConcentrated
 from manopt_torch.problems.cost import CostProblem
+
+# the candidates of a step, in the order of `steps`
+_REFLECTED, _EXPANDED, _OUTSIDE, _INSIDE = range(4)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -66,9 +70,12 @@ class NelderMeadOptions(Options):
     contraction: float = 0.5
     shrinking: float = 0.5
 
-    # updated every step: the points sorted by cost, shape (*batch, d + 1, *point_shape), and their costs
+    # updated every step: the points sorted by cost, shape (*batch, d + 1, *point_shape)
     points: Any = state()
     costs: Any = state()
+    vectors: Any = state()  # of a lone run: those that lead to them from the best one
+    # set at the start: where the candidates lie on the line from the worst point through the centroid
+    steps: Any = state(per_problem=False, saved=False)
 
     def __post_init__(self) -> None:
         """Fill in the defaults and check the ranges."""
@@ -86,94 +93,94 @@ class NelderMeadOptions(Options):
 def _initialize(p: Any, o: NelderMeadOptions) -> None:
     begin(p, o)
     points = _first_simplex(p.M, o) if o.population is None else _checked(p.M, o)
-    first = p.get_cost(_vertex(points, o, 0))
+    axis = len(o.lane.shape)
+    first = p.get_cost(vertex(points, axis, 0))
     p.check_cost(first, o.lane.shape)
-    rest = [p.get_cost(_vertex(points, o, j)) for j in range(1, p.M.dim + 1)]
+    rest = [p.get_cost(vertex(points, axis, j)) for j in range(1, p.M.dim + 1)]
     o.gradient = None
-    _sorted(o, points, torch.stack([first, *rest], -1))
+    (o.points,), o.costs, _ = in_order((points,), torch.stack([first, *rest], -1))
+    o.x, o.cost = vertex(o.points, axis, 0), o.costs[..., 0]
+    o.vectors = _seen_from(p.M, o, o.x, o.points) if o.lane.lone else None
+    steps = (o.reflection, o.expansion * o.reflection, o.contraction * o.reflection, -o.contraction)
+    o.steps = uploaded(steps, first_leaf(o.x).real)
     mark_broken_start(o, o.lane.finite(o.cost))
 
 
 @step_solver.register(NelderMeadOptions)
 def _step(p: Any, o: NelderMeadOptions, i: int) -> None:
-    lane = Batch(o.lane.shape, first_leaf(o.x))  # a few scalars of a simplex are a tensor, also in a lone run
-    costs = lane.scalar(o.costs)
-    best, second, worst = costs[..., 0], costs[..., -2], costs[..., -1]
-    vectors, centroid = _tangents(p.M, o)
-    away = map_leaves(torch.sub, centroid, _vertex(vectors, o, -1))
-
-    def at(t: Any) -> tuple[Any, torch.Tensor]:
-        """Evaluate the point `c + t (c - u_w)`."""
-        x = _move(p.M, o.x, lane.axpy(centroid, t, away))
-        return x, p.get_cost(x)
-
-    x, cost = at(lane.full(o.reflection))
+    lane = o.lane
+    best, second, worst = (lane.scalar(cost) for cost in (o.cost, o.costs.select(-1, -2), o.costs.select(-1, -1)))
+    vectors = o.vectors if lane.lone else _seen_from(p.M, o, o.x, o.points)
+    at = _candidates(p, o, vectors)
+    x, u, cost = at(_REFLECTED)
     reflected = lane.trial_cost(cost)
     low, high = reflected < best, reflected >= second
-    outside = high & (reflected < worst)
-    if any_active((low | high) & torch.as_tensor(o.active)):
-        t = torch.where(outside, o.contraction * o.reflection, -o.contraction)
-        t = torch.where(low, o.expansion * o.reflection, t)
-        other, other_cost = at(torch.where(low | high, t, lane.full(o.reflection)))
-        value = lane.trial_cost(other_cost)
-        better = (low & (value < reflected)) | (high & (value < torch.minimum(reflected, worst)))
-        x, cost = lane.pick(better, other, x), torch.where(better, other_cost, cost)
-        shrinks = high & ~better
-    else:
-        shrinks = high
-    _replace(p, o, x, cost, vectors, shrinks)
+    shrinks = high
+    if lane.any((low | high) & o.active):
+        contracted = lane.where(reflected < worst, lane.full(_OUTSIDE), lane.full(_INSIDE))
+        other = at(lane.where(low, lane.full(_EXPANDED), contracted))
+        value = lane.trial_cost(other[2])
+        better = (low & (value < reflected)) | (high & (value < lane.min(reflected, worst)))
+        x, u, cost = lane.pick(better, other, (x, u, cost))
+        shrinks = high & lane.not_(better)
+    _replace(p, o, vectors, (x, u, cost), shrinks)
 
 
-def _replace(p: Any, o: NelderMeadOptions, x: Any, cost: Any, vectors: Any, shrinks: Any) -> None:
-    """Put the new point in the place of the worst one; shrink the simplices that found none."""
-    axis = len(o.lane.shape)
-
-    def without_worst(leaf: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
-        return torch.cat((leaf.narrow(axis, 0, leaf.shape[axis] - 1), new.unsqueeze(axis)), axis)
-
-    points = map_leaves(without_worst, o.points, x)
-    costs = torch.cat((o.costs[..., :-1], cost.unsqueeze(-1)), -1)
-    if any_active(shrinks & torch.as_tensor(o.active)):
-        closer = [map_leaves(lambda v: o.shrinking * v, _vertex(vectors, o, j)) for j in range(1, p.M.dim + 1)]
-        moved = [o.x, *(_move(p.M, o.x, u) for u in closer)]
-        shrunk = map_leaves(lambda *parts: torch.stack(parts, axis), *moved)
-        new = torch.stack([o.costs[..., 0], *(p.get_cost(y) for y in moved[1:])], -1)
-        points = map_leaves(lambda a, b: torch.where(expand_right(shrinks, a.dim() - axis), a, b), shrunk, points)
-        costs = torch.where(shrinks.unsqueeze(-1), new, costs)
-    points, costs = _in_order(points, costs, axis)
-    commit(o, x=map_leaves(lambda leaf: leaf.select(axis, 0), points), cost=costs[..., 0], points=points, costs=costs)
-
-
-def _sorted(o: NelderMeadOptions, points: Any, costs: Any) -> None:
-    axis = len(o.lane.shape)
-    o.points, o.costs = _in_order(points, costs, axis)
-    o.x, o.cost = _vertex(o.points, o, 0), o.costs[..., 0]
-
-
-def _in_order(points: Any, costs: Any, axis: int) -> tuple[Any, Any]:
-    """Sort the points of each problem by cost; costs that are not numbers come last."""
-    costs, order = torch.sort(costs, dim=-1, stable=True)
-
-    def arrange(leaf: torch.Tensor) -> torch.Tensor:
-        return leaf.gather(axis, expand_right(order, leaf.dim() - axis - 1).expand_as(leaf))
-
-    return map_leaves(arrange, points), costs
-
-
-def _vertex(points: Any, o: NelderMeadOptions, j: int) -> Any:
-    axis = len(o.lane.shape)
-    return map_leaves(lambda leaf: leaf.select(axis, j), points)
-
-
-def _tangents(M: Manifold, o: NelderMeadOptions) -> tuple[Any, Any]:
-    """Return the simplex in the tangent space at its best point, and there the centroid without the worst one."""
-    axis = len(o.lane.shape)
-    best = map_leaves(lambda leaf, at: leaf.unsqueeze(axis).expand_as(at), o.x, o.points)
-    vectors = M.log(best, o.points) if M.has_exp and M.has_log else M.inverse_retract(best, o.points)
+def _candidates(p: Any, o: NelderMeadOptions, vectors: Any) -> Callable[[Any], tuple[Any, Any, Any]]:
+    """Return what evaluates a candidate of each problem, by number: its point, its tangent vector and its cost."""
+    M, lane, axis = p.M, o.lane, len(o.lane.shape)
     # the best point is the origin, whatever rounding says
-    count = M.dim
-    centroid = map_leaves(lambda v: v.narrow(axis, 1, count - 1).sum(axis) / count, vectors)
-    return vectors, centroid
+    centroid = map_leaves(lambda v: v.narrow(axis, 1, M.dim - 1).sum(axis) / M.dim, vectors)
+    away = map_leaves(torch.sub, centroid, vertex(vectors, axis, -1))
+    if not lane.lone:
+
+        def at(j: Any) -> tuple[Any, Any, Any]:
+            u = lane.axpy(centroid, o.steps[j], away)
+            x = _move(M, o.x, u)
+            return x, u, p.get_cost(x)
+
+        return at
+    # a lone problem makes all four together: a call takes longer than its points
+    four = map_leaves(lambda c, v: axpy(c.unsqueeze(0), v.unsqueeze(0), o.steps, c.dim()), centroid, away)
+    points = _move(M, map_leaves(lambda leaf: leaf.unsqueeze(0), o.x), four)
+
+    def one(j: int) -> tuple[Any, Any, Any]:
+        x = vertex(points, 0, j)
+        return x, vertex(four, 0, j), p.get_cost(x)
+
+    return one
+
+
+def _replace(p: Any, o: NelderMeadOptions, vectors: Any, new: tuple, shrinks: Any) -> None:
+    """Put the new point in the place of the worst one; shrink the simplices that found none."""
+    lane, axis = o.lane, len(o.lane.shape)
+    # of a batch, some best point changes nearly always: only a lone run keeps the tangent vectors
+    kept = slice(None) if lane.lone else slice(None, None, 2)
+    simplex = without_last((o.points, vectors, o.costs)[kept], axis, new[kept])
+    if lane.any(shrinks & o.active):
+        simplex = lane.pick(shrinks, _shrunk(p, o, vectors)[kept], simplex)
+    parts, costs, order = in_order(simplex[:-1], simplex[-1])
+    x = vertex(parts[0], axis, 0)
+    state = {"x": x, "cost": costs.select(-1, 0), "points": parts[0], "costs": costs}
+    if lane.lone:
+        state["vectors"] = _seen_from(p.M, o, x, parts[0]) if lane.scalar(order.select(-1, 0)) else parts[1]
+    commit(o, **state)
+
+
+def _shrunk(p: Any, o: NelderMeadOptions, vectors: Any) -> tuple[Any, Any, torch.Tensor]:
+    """Return the simplex drawn towards its best point: points, vectors and costs."""
+    axis = len(o.lane.shape)
+    vectors = map_leaves(lambda v: o.shrinking * v, vectors)
+    others = [_move(p.M, o.x, vertex(vectors, axis, j)) for j in range(1, p.M.dim + 1)]
+    points = map_leaves(lambda *parts: torch.stack(parts, axis), o.x, *others)
+    return points, vectors, torch.stack([o.costs[..., 0], *(p.get_cost(y) for y in others)], -1)
+
+
+def _seen_from(M: Manifold, o: NelderMeadOptions, best: Any, points: Any) -> Any:
+    """Return the points of a simplex in the tangent space at its best one."""
+    axis = len(o.lane.shape)
+    best = map_leaves(lambda leaf, at: leaf.unsqueeze(axis).expand_as(at), best, points)
+    return M.log(best, points) if M.has_exp and M.has_log else M.inverse_retract(best, points)
 
 
 def _move(M: Manifold, x: Any, u: Any) -> Any:
@@ -189,11 +196,10 @@ def _first_simplex(M: Manifold, o: NelderMeadOptions) -> Any:
 
 def _checked(M: Manifold, o: NelderMeadOptions) -> Any:
     """Return the given simplex if it has the right shape and lies on the manifold."""
-    wanted = (*o.lane.shape, M.dim + 1)
-    got = M.batch_shape(o.population)
-    if tuple(got) != wanted:
+    wanted, got = (*o.lane.shape, M.dim + 1), tuple(M.batch_shape(o.population))
+    if got != wanted:
         raise ShapeError(
-            f"the population must hold {M.dim + 1} points for each problem, batch axes {wanted}, got {tuple(got)}"
+            f"the population must hold {M.dim + 1} points for each problem, batch axes {wanted}, got {got}"
         )
     M.check_point(o.population)
     return o.population

@@ -16,11 +16,12 @@ from typing import Any, ClassVar
 
 import torch
 
+from manopt_torch._host import uploaded
 from manopt_torch.directions.draws import draw_seed, generator_for
 from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.functional.masked import Batch
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.points import first_leaf, map_leaves, take_one
+from manopt_torch.manifolds.points import expand_right, first_leaf, map_leaves, take_one
 from manopt_torch.plans.begin import begin, mark_broken_start
 from manopt_torch.plans.commit import commit
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
@@ -74,6 +75,7 @@ class ParticleSwarmOptions(Options):
     best_points: Any = state()  # of each particle
     best_costs: Any = state()
     seed: int = state(0, per_problem=False)
+    weights: Any = state(per_problem=False, saved=False)  # the two pulls' greatest weights
 
     def __post_init__(self) -> None:
         """Fill in the defaults and check the ranges."""
@@ -91,6 +93,8 @@ def _initialize(p: Any, o: ParticleSwarmOptions) -> None:
     o.seed = draw_seed(o.generator)
     o.points = _first_swarm(p.M, o) if o.swarm is None else _checked(p.M, o)
     o.velocities = p.M.zero_tangent(o.points)
+    lane = Batch((), first_leaf(o.x))
+    o.weights = torch.stack([lane.full(o.cognitive_weight), lane.full(o.social_weight)]).unsqueeze(-1)
     costs = _costs(p, o, o.points)
     p.check_cost(costs, (*o.lane.shape, costs.shape[-1]))
     o.best_points, o.best_costs = o.points, _comparable(costs)
@@ -101,22 +105,15 @@ def _initialize(p: Any, o: ParticleSwarmOptions) -> None:
 
 @step_solver.register(ParticleSwarmOptions)
 def _step(p: Any, o: ParticleSwarmOptions, i: int) -> None:
-    M, axis = p.M, len(o.lane.shape)
-    lane = Batch(tuple(M.batch_shape(o.points)), first_leaf(o.x))
-    leader = map_leaves(lambda leaf, at: leaf.unsqueeze(axis).expand_as(at), o.x, o.points)
-    # the same numbers for all problems
-    draws = torch.rand(2, lane.shape[-1], generator=generator_for(o.seed, i), dtype=torch.float64)
-    own, common = lane.scalar(draws.to(first_leaf(o.x).device)).unbind()
-    v = lane.scale(lane.full(o.inertia), o.velocities)
-    for weight, target in ((o.cognitive_weight * own, o.best_points), (o.social_weight * common, leader)):
-        pull = M.inverse_retract(o.points, target)
-        # beyond the domain of the inverse retraction there is no pull
-        weight = torch.where(lane.finite(pull), weight, 0.0)
-        v = lane.axpy(v, weight, map_leaves(torch.nan_to_num, pull))
+    M = p.M
+    v = _velocities(M, o, i)
     points = M.retract(o.points, v, None, o.retraction_method)
     costs = _comparable(_costs(p, o, points))
     better = costs < o.best_costs
-    best_points = lane.pick(better, points, o.best_points)
+    axes = better.dim()
+    best_points = map_leaves(
+        lambda new, old: torch.where(expand_right(better, new.dim() - axes), new, old), points, o.best_points
+    )
     best_costs = torch.where(better, costs, o.best_costs)
     x, cost = _best(o, best_points, best_costs)
     commit(
@@ -130,9 +127,31 @@ def _step(p: Any, o: ParticleSwarmOptions, i: int) -> None:
     )
 
 
+def _velocities(M: Manifold, o: ParticleSwarmOptions, i: int) -> Any:
+    """Return the new velocities: the old ones, drawn to each particle's best point and to that of its swarm."""
+    axis = len(o.lane.shape)
+    # both targets at once, on a first axis
+    targets = map_leaves(lambda own, x: torch.stack((own, x.unsqueeze(axis).expand_as(own))), o.best_points, o.x)
+    pulls = M.inverse_retract(o.points, targets)
+    lane = Batch((2, *o.best_costs.shape), first_leaf(o.x))
+    # the same numbers for all problems
+    draws = torch.rand(2, o.best_costs.shape[-1], generator=generator_for(o.seed, i), dtype=torch.float64)
+    weights = o.weights * lane.scalar(uploaded(draws, first_leaf(o.x), draws.dtype))
+    if axis:
+        weights = weights.view(2, *(1,) * axis, -1)
+    # beyond the domain of the inverse retraction there is no pull
+    weights = torch.where(lane.finite(pulls), weights, 0.0)
+
+    def drawn(v: torch.Tensor, pull: torch.Tensor) -> torch.Tensor:
+        weight = expand_right(weights.to(pull.dtype), pull.dim() - axis - 2)
+        return torch.add((weight * torch.nan_to_num(pull)).sum(0), v, alpha=o.inertia)
+
+    return map_leaves(drawn, o.velocities, pulls)
+
+
 def _costs(p: Any, o: ParticleSwarmOptions, points: Any) -> torch.Tensor:
     axis = len(o.lane.shape)
-    return p.spread(first_leaf(points).shape[axis], axis).get_cost(points)
+    return (p.spread(first_leaf(points).shape[axis], axis) if p.data else p).get_cost(points)
 
 
 def _comparable(costs: torch.Tensor) -> torch.Tensor:
@@ -142,8 +161,11 @@ def _comparable(costs: torch.Tensor) -> torch.Tensor:
 
 def _best(o: ParticleSwarmOptions, points: Any, costs: torch.Tensor) -> tuple[Any, torch.Tensor]:
     """Return the cheapest particle of each problem and its cost."""
-    least = costs.argmin(-1, keepdim=True)
-    return take_one(points, least), costs.gather(-1, least).squeeze(-1)
+    if costs.dim() == 1:  # a lone run, where selecting is cheaper
+        cost, least = costs.min(0, keepdim=True)
+        return map_leaves(lambda leaf: leaf.index_select(0, least).squeeze(0), points), cost.squeeze(0)
+    cost, least = costs.min(-1, keepdim=True)
+    return take_one(points, least), cost.squeeze(-1)
 
 
 def _first_swarm(M: Manifold, o: ParticleSwarmOptions) -> Any:

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from manopt_torch._host import first_failures
+from manopt_torch._host import first_failures, uploaded
 from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.points import expand_right, first_leaf, leaves, map_leaves
+from manopt_torch.manifolds.points import expand_right, first_leaf, leaves, map_leaves, map_shaped
 from manopt_torch.plans.options import lane_of, memory_of
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenGradientNormLess
@@ -91,7 +91,8 @@ def median(
 
     Less sensitive to outliers than the mean. Steepest descent along geodesics from the mean, with the step size of
     Weiszfeld's iteration $1 / \sum_j (w_j / d_j)$, which knows the scale of the data, halved where curvature or a kink
-    of the cost asks for it: a point whose weight outbalances the others is reached as a limit.
+    of the cost asks for it: a point whose weight outbalances the others is reached as a limit. Where the iterate is one
+    of the points, the shortest subgradient says whether that is the median, and else leads away from it.
 
     Args:
         M: the manifold.
@@ -109,7 +110,7 @@ def median(
         OptionsError: if weights are negative or sum to zero.
 
     References:
-        [FletcherVenkatasubramanianJoshi:2009].
+        [FletcherVenkatasubramanianJoshi:2009]; [VardiZhang:2000] for iterates that are one of the points.
 
     Examples:
         >>> import torch
@@ -129,8 +130,9 @@ def median(
         at, others = _spread(y, w), _packed(x, points)
         u = M.log(at, others)
         length = M.norm(at, u)
-        # a point that coincides with the iterate contributes the zero subgradient
-        return _tangent_sum(M, y, -w / torch.where(length > 0, length, 1.0), u)
+        apart = _apart(length)
+        pull = _tangent_sum(M, y, torch.where(apart, -w / torch.where(apart, length, 1.0), 0.0), u)
+        return _least_subgradient(M, y, pull, torch.where(apart, 0.0, w).sum(-1))
 
     first = mean(M, x, weights=weights) if start is None else start
     return _minimise(M, x, weights, first, stop, cost, gradient, return_options, _WeiszfeldSearch(lengths))
@@ -169,6 +171,24 @@ def variance(
     return (w * M.squared_dist(_spread(c, w), x)).sum(-1) * (n / ((n - 1) * M.dim))
 
 
+def _apart(d: torch.Tensor) -> torch.Tensor:
+    """Tell which points of each problem are farther away than rounding puts a point from itself."""
+    return d > 64 * torch.finfo(d.dtype).eps * d.amax(-1, keepdim=True)
+
+
+def _least_subgradient(M: Manifold, y: Any, g: Any, weight: torch.Tensor) -> Any:
+    """Return the shortest subgradient of the median's cost where the points at `y` itself have this weight.
+
+    Those points contribute every vector no longer than their weight, so that as much of the gradient of the others is
+    made up for: all of it, where the median is one of the points.
+    """
+    length = M.norm(y, g)
+    share = torch.where(weight < length, 1 - weight / torch.where(weight < length, length, 1.0), 0.0)
+    # the others' gradient as it is, in its bits and where it is NaN, unless there is such a point
+    share = torch.where(weight > 0, share, 1.0)
+    return map_shaped(lambda ndim, leaf: expand_right(share, ndim) * leaf, M.point_shape, g)
+
+
 def _full_step_search() -> ArmijoLinesearch:
     """Halve the first step until it decreases the cost; near the optimum, where costs are flat, take it in full."""
     return ArmijoLinesearch(1.0, contraction_factor=0.5, max_increases=0, cost_resolution=8.0)
@@ -184,7 +204,7 @@ class _WeiszfeldSearch(Linesearch):
     def __call__(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
         lane, w = lane_of(p, o), p.data[0]
         d = self.lengths(o.x, *p.data)
-        apart = d > 0
+        apart = _apart(d)
         pull = torch.where(apart, w / torch.where(apart, d, 1.0), 0.0).sum(-1)
         pull = torch.where(pull > 0, pull, 1.0)  # all points in one place
         memory_of(self.search, p, o)["last"] = lane.div(1.0, lane.scalar(pull))
@@ -226,7 +246,7 @@ def _check_weights(M: Manifold, x: Any, weights: torch.Tensor | None) -> torch.T
     ref = first_leaf(x)
     if weights is None:
         return torch.full(axes, 1.0 / axes[-1], dtype=ref.dtype.to_real(), device=ref.device)
-    w = torch.as_tensor(weights, dtype=ref.dtype.to_real(), device=ref.device)
+    w = uploaded(weights, ref, ref.dtype.to_real())
     if w.shape not in (axes, axes[-1:]):
         raise ShapeError(f"weights need shape {axes} or ({axes[-1]},), got {tuple(w.shape)}")
     w = w.expand(axes)

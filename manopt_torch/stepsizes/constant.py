@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from manopt_torch._host import first_failures
+from manopt_torch._host import first_failures, uploaded
 from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.plans.options import lane_of, memory_of
@@ -49,7 +49,7 @@ class ConstantStepsize(Stepsize):
             )
         if first_failures((length > 0) & (length < math.inf)):
             raise OptionsError(f"ConstantStepsize: length must be positive for every problem, got {length}")
-        return {"length": lane.full(lane.scalar(length.to(first_leaf(o.x).device)))}
+        return {"length": lane.full(lane.scalar(uploaded(length, first_leaf(o.x), length.dtype)))}
 
     def __call__(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
         """Return the length, or what moves by it."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch._host import uploaded
 from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.plans.options import lane_of, memory_of
@@ -74,7 +75,7 @@ class PolyakStepsize(Stepsize):
                 f"PolyakStepsize: initial_cost_estimate has shape {tuple(estimate.shape)}, the run has batch axes "
                 f"{lane.shape}: pass a number, or one for each problem"
             )
-        return {"best": lane.full(lane.scalar(estimate.to(first_leaf(o.x).device)))}
+        return {"best": lane.full(lane.scalar(uploaded(estimate, first_leaf(o.x), estimate.dtype)))}
 
     def __call__(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
         """Return the step size; zero where the gradient is zero."""

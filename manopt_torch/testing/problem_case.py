@@ -46,6 +46,8 @@ class ProblemCase:
         provides: what solvers may use: "cost", "gradient", "hessian", and "mild" for a small condition number,
             "product" for a point in several parts, "residuals" for a sum of squares.
         residuals: `residuals(x, *data)`, of which the cost is half the sum of squares; None where it is no such sum.
+        picture: maps points to arrays that are equal where the points are, for manifolds on which one point has many
+            representations; None takes the points themselves.
     """
 
     name: str
@@ -60,6 +62,7 @@ class ProblemCase:
     vectorized: bool = True
     provides: frozenset[str] = MILD
     residuals: Callable[..., torch.Tensor] | None = None
+    picture: Callable[..., Any] | None = None
 
     def pose(
         self,

@@ -7,7 +7,8 @@ eigenvalues what the minimum is.
 import torch
 
 from manopt_torch.linalg.scalar import wrap_angle
-from manopt_torch.manifolds import Circle, Euclidean, Power, Product, Sphere, SymmetricPositiveDefinite
+from manopt_torch.manifolds import Circle, Euclidean, Hyperboloid, Power, Product, Sphere
+from manopt_torch.testing.matrix_problems import ON_MATRICES
 from manopt_torch.testing.problem_case import MILD, SMOOTH, ProblemCase
 from manopt_torch.testing.sums_of_squares import SUMS_OF_SQUARES
 
@@ -151,31 +152,20 @@ def _power_cost(x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
     return (c * x).sum((-2, -1))
 
 
-# ---- positive definite matrices -------------------------------------------------------------------------------------
+# ---- hyperbolic space -----------------------------------------------------------------------------------------------
 
 
-def _draw_matrices(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
-    """Draw two positive definite matrices with eigenvalues between 1/2 and 2 or so."""
-    half = 0.3 * _normal(*batch, 2, 2, 2, generator=generator)
-    a, b = torch.linalg.matrix_exp(half + half.mT).unbind(-3)
-    return a, b
+def _draw_hyperbolic(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+    """Draw points near the origin, where the Minkowski form and the Euclidean one do not differ much."""
+    return (Hyperboloid(3).project_point(0.3 * _normal(*batch, 3, generator=generator)),)
 
 
-def _matrix_mean_cost(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    M = SymmetricPositiveDefinite(2)
-    return 0.5 * (M.squared_dist(x, a) + M.squared_dist(x, b))
+def _chord(x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
+    return x - c
 
 
-def _matrix_mean_minimum(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Return a quarter of the squared distance, that is of the squared logarithms of the eigenvalues of a^-1 b."""
-    return 0.25 * torch.linalg.eigvals(torch.linalg.solve(a, b)).real.log().square().sum(-1)
-
-
-def _geometric_mean(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    r"""Return $a^{1/2} (a^{-1/2} b a^{-1/2})^{1/2} a^{1/2}$, which for 2 x 2 matrices is a multiple of a scaled sum."""
-    ra, rb = (torch.linalg.det(m).sqrt()[..., None, None] for m in (a, b))
-    total = a / ra + b / rb
-    return (ra * rb).sqrt() * total / torch.linalg.det(total).sqrt()[..., None, None]
+def _half_squared_chord(x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
+    return 0.5 * _chord(x, c).square().sum(-1)
 
 
 PROBLEMS: tuple[ProblemCase, ...] = (
@@ -268,15 +258,17 @@ PROBLEMS: tuple[ProblemCase, ...] = (
         stepsize=0.6,
     ),
     ProblemCase(
-        "mean of two matrices",
-        SymmetricPositiveDefinite(2),
-        _matrix_mean_cost,
-        _draw_matrices,
-        _matrix_mean_minimum,
-        _geometric_mean,
-        lambda batch, generator, a, b: a,
-        stepsize=0.4,
-        elementwise=False,
+        "hyperbolic chord",
+        Hyperboloid(3),
+        _half_squared_chord,
+        _draw_hyperbolic,
+        _zero,
+        lambda c: c,
+        lambda batch, generator, c: _draw_hyperbolic(batch, generator)[0],
+        stepsize=0.6,
+        provides=MILD | {"residuals"},
+        residuals=_chord,
     ),
+    *ON_MATRICES,
     *SUMS_OF_SQUARES,
 )

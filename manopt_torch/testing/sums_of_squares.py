@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from manopt_torch.manifolds import Euclidean, Rotations, Sphere
+from manopt_torch.manifolds import Euclidean, Product, Rotations, Sphere
 from manopt_torch.testing.problem_case import SUM_OF_SQUARES, ProblemCase
 
 
@@ -54,6 +54,14 @@ def _alignment(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (u * sign[..., None, :]) @ vh
 
 
+def _draw_pair(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+    return (*_draw_targets(batch, generator), _normal(*batch, 2, generator=generator))
+
+
+def _pair_offsets(x: tuple, c: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return torch.cat([x[0] - c, x[1] - b], -1)
+
+
 def _half_square(residuals: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     return lambda x, *data: 0.5 * residuals(x, *data).square().sum(-1)
 
@@ -80,6 +88,17 @@ SUMS_OF_SQUARES: tuple[ProblemCase, ...] = (
         elementwise=False,
         provides=SUM_OF_SQUARES,
         residuals=_offset,
+    ),
+    ProblemCase(
+        "fit of a pair",
+        Product(Sphere(3), Euclidean(2)),
+        _half_square(_pair_offsets),
+        _draw_pair,
+        lambda c, b: 0.5 * (c.norm(dim=-1) - 1).square(),
+        lambda c, b: (c / c.norm(dim=-1, keepdim=True), b),
+        elementwise=False,
+        provides=SUM_OF_SQUARES,
+        residuals=_pair_offsets,
     ),
     ProblemCase(
         "fit of a rotation",

@@ -12,19 +12,24 @@ import torch
 from manopt_torch import (
     AdamRule,
     AdaptiveRegularizationOptions,
+    AdaptiveWNGradient,
     AlternatingGradientDescentOptions,
     ArmijoInitialGuess,
     ArmijoLinesearch,
     BarzilaiBorweinStepsize,
     ConjugateGradientOptions,
     ConstantStepsize,
+    CubicBracketingLinesearch,
     DecreasingStepsize,
+    DistanceOverGradients,
     DoglegOptions,
     Euclidean,
     FrankWolfeOptions,
     GaussNewtonOptions,
     GradientDescentOptions,
     GradientProblem,
+    HagerZhangCoefficient,
+    HagerZhangLinesearch,
     HeavyBallRule,
     HessianProblem,
     HestenesStiefelCoefficient,
@@ -32,6 +37,7 @@ from manopt_torch import (
     LevenbergMarquardtOptions,
     NewtonOptions,
     NonmonotoneLinesearch,
+    PolyakStepsize,
     ProjectedGradientOptions,
     QuasiNewtonOptions,
     ShortStepLinesearch,
@@ -40,6 +46,7 @@ from manopt_torch import (
     StoppingCriterion,
     StopWhenGradientNormLess,
     TrustRegionsOptions,
+    WolfeBinaryLinesearch,
     WolfeLinesearch,
     get_options,
 )
@@ -79,7 +86,23 @@ class Solver:
         return self.name
 
 
-# a scalar, a valley, a sphere (twice, by sums and by matrix products), a tuple, matrices
+# one problem for each kind of space: scalars, a sphere, frames, subspaces, positive definite matrices, a tuple, matrices
+# of low rank (a named tuple), hyperbolic space. Every solver is tried on all of them
+RANGE = (
+    "exponential",
+    "rayleigh, sums",
+    "nearest frame",
+    "leading plane",
+    "mean of two matrices",
+    "product",
+    "low rank",
+    "hyperbolic chord",
+)
+
+# besides, a valley, and matrix products
+RANGE_AND_MORE = (*RANGE, "rosenbrock", "rayleigh, bmm")
+
+# for solvers without gradients: a scalar, a valley, spheres, a tuple, matrices
 SOME_OF_EACH_KIND = (
     "exponential",
     "rosenbrock",
@@ -89,8 +112,8 @@ SOME_OF_EACH_KIND = (
     "mean of two matrices",
 )
 
-# for variants of what has been tried on more
-A_FEW = ("exponential", "rayleigh, sums", "product")
+# for step sizes, of which the solvers of the table have many others
+A_FEW = ("quadratic", "rayleigh, sums", "low rank")
 
 SOLVERS = [
     Solver("descent, armijo", lambda case, x, **k: GradientDescentOptions(x, **k)),
@@ -107,57 +130,48 @@ SOLVERS = [
         "descent, wolfe",
         lambda case, x, **k: GradientDescentOptions(x, stepsize=wolfe_from_last(), **k),
         searches=True,
-        problems=SOME_OF_EACH_KIND,
+        problems=RANGE_AND_MORE,
         sees_slopes=True,
     ),
     Solver(
         "descent, nonmonotone",
         lambda case, x, **k: GradientDescentOptions(x, stepsize=NonmonotoneLinesearch(), **k),
         searches=True,
-        problems=A_FEW,
+        problems=RANGE,
     ),
     Solver(
         "descent, barzilai-borwein",
         lambda case, x, **k: GradientDescentOptions(x, stepsize=BarzilaiBorweinStepsize(), **k),
         searches=True,
-        problems=SOME_OF_EACH_KIND,
+        problems=RANGE_AND_MORE,
         sees_slopes=True,
     ),
     Solver(
         "frank-wolfe, near oracle",
         lambda case, x, **k: near_frank_wolfe(case, x, **k),
-        problems=A_FEW,
+        problems=RANGE,
     ),
     Solver(
         "frank-wolfe, short step",
         lambda case, x, **k: short_frank_wolfe(case, x, **k),
         searches=True,
-        problems=A_FEW,
+        problems=RANGE,
     ),
     Solver(
         "projected, constant",
         lambda case, x, **k: whole_space(x, stepsize=constant(case), **k),
-        problems=A_FEW,
+        problems=RANGE,
     ),
-    Solver("projected, backtracking", lambda case, x, **k: whole_space(x, **k), searches=True, problems=A_FEW),
-    Solver("descent, momentum", lambda case, x, **k: momentum_descent(case, x, **k), problems=SOME_OF_EACH_KIND),
-    Solver("descent, adam", lambda case, x, **k: adam_descent(case, x, **k), needs=frozenset({"gradient", "product"})),
-    Solver("stochastic descent", lambda case, x, **k: one_term_descent(case, x, **k), problems=A_FEW),
+    Solver("projected, backtracking", lambda case, x, **k: whole_space(x, **k), searches=True, problems=RANGE),
+    Solver("descent, momentum", lambda case, x, **k: momentum_descent(case, x, **k), problems=RANGE_AND_MORE),
+    Solver("descent, adam", lambda case, x, **k: adam_descent(case, x, **k), problems=RANGE),
+    Solver("stochastic descent", lambda case, x, **k: one_term_descent(case, x, **k), problems=RANGE),
     Solver(
         "alternating descent",
         lambda case, x, **k: AlternatingGradientDescentOptions(x, stepsize=constant(case), **k),
         needs=frozenset({"gradient", "product"}),
     ),
 ]
-# a tensor, a scalar, a tuple; kernels that differ between lone problems and batches; a curved valley; matrices
-SECOND_ORDER_PROBLEMS = (
-    "rayleigh, sums",
-    "exponential",
-    "product",
-    "rayleigh, bmm",
-    "rosenbrock",
-    "mean of two matrices",
-)
 SOLVERS += [
     Solver(
         name,
@@ -171,9 +185,9 @@ SOLVERS += [
         problems=problems,
     )
     for name, problems, second_order in (
-        ("trust regions", SECOND_ORDER_PROBLEMS, lambda case, x, **k: TrustRegionsOptions(x, **k)),
-        ("cubic regularisation", SECOND_ORDER_PROBLEMS[:4], lambda case, x, **k: AdaptiveRegularizationOptions(x, **k)),
-        ("newton", SECOND_ORDER_PROBLEMS[:4], lambda case, x, **k: NewtonOptions(x, **k)),
+        ("trust regions", RANGE_AND_MORE, lambda case, x, **k: TrustRegionsOptions(x, **k)),
+        ("cubic regularisation", (*RANGE, "rayleigh, bmm"), lambda case, x, **k: AdaptiveRegularizationOptions(x, **k)),
+        ("newton", (*RANGE, "rayleigh, bmm"), lambda case, x, **k: NewtonOptions(x, **k)),
     )
 ]
 SOLVERS += [
@@ -181,15 +195,15 @@ SOLVERS += [
     Solver(
         "conjugate gradient, hestenes",
         lambda case, x, **k: hestenes_quick(x, **k),
-        needs=frozenset({"gradient", "product"}),
         searches=True,
+        problems=RANGE,
     ),
     Solver("quasi-newton, memory", lambda case, x, **k: QuasiNewtonOptions(x, **k), searches=True, sees_slopes=True),
     Solver(
         "quasi-newton, matrix",
         lambda case, x, **k: matrix_armijo(x, **k),
-        needs=frozenset({"gradient", "product"}),
         searches=True,
+        problems=RANGE,
     ),
 ]
 # they minimise sums of squares only, and are tried on those alone
@@ -210,10 +224,49 @@ LEAST_SQUARES = [
     ),
     Solver(
         "dogleg, short steps",
-        lambda case, x, **k: DoglegOptions(x, initial_radius=0.1, max_radius=0.5, **k),
+        lambda case, x, **k: DoglegOptions(x, initial_radius=0.1, max_radius=0.25, **k),
         needs=frozenset({"residuals"}),
         to_converge=frozenset(),
         kind=LeastSquaresProblem,
+    ),
+]
+# step sizes that no solver above has by default
+STEPSIZES = [
+    Solver(
+        "hager-zhang with conjugate gradients",
+        lambda case, x, **k: hager_zhang(x, **k),
+        searches=True,
+        sees_slopes=True,
+        problems=A_FEW,
+    ),
+    Solver(
+        "wolfe by bisection",
+        lambda case, x, **k: GradientDescentOptions(x, stepsize=wolfe_from_last(WolfeBinaryLinesearch), **k),
+        searches=True,
+        sees_slopes=True,
+        problems=A_FEW,
+    ),
+    Solver(
+        "cubic bracketing",
+        lambda case, x, **k: GradientDescentOptions(x, stepsize=CubicBracketingLinesearch(), **k),
+        searches=True,
+        sees_slopes=True,
+        problems=A_FEW,
+    ),
+    Solver(
+        "polyak",  # where the minimum is zero
+        lambda case, x, **k: GradientDescentOptions(x, stepsize=PolyakStepsize(0.0), **k),
+        problems=("quadratic", "hyperbolic chord"),
+    ),
+    Solver(
+        "wn-gradient",
+        lambda case, x, **k: GradientDescentOptions(x, stepsize=AdaptiveWNGradient(), **k),
+        problems=A_FEW,
+    ),
+    Solver(
+        "distance over gradients",
+        lambda case, x, **k: GradientDescentOptions(x, stepsize=DistanceOverGradients(0.1), **k),
+        problems=A_FEW,
     ),
 ]
 CONSTANT = SOLVERS[2]
@@ -224,9 +277,13 @@ def quick_armijo() -> ArmijoLinesearch:
     return ArmijoLinesearch(contraction_factor=0.5, sufficient_decrease=0.3)
 
 
-def wolfe_from_last() -> WolfeLinesearch:
+def wolfe_from_last(search: Callable[..., Any] = WolfeLinesearch) -> Any:
     # with the default decrease of 1e-4, steps that suit Newton's methods make gradients zigzag
-    return WolfeLinesearch(0.3, 0.9, initial_guess=ArmijoInitialGuess())
+    return search(0.3, 0.9, initial_guess=ArmijoInitialGuess())
+
+
+def hager_zhang(x: Any, **keywords: Any) -> ConjugateGradientOptions:
+    return ConjugateGradientOptions(x, coefficient=HagerZhangCoefficient(), stepsize=HagerZhangLinesearch(), **keywords)
 
 
 def hestenes_quick(x: Any, **keywords: Any) -> ConjugateGradientOptions:
@@ -288,7 +345,7 @@ def one_term_descent(case: Any, x: Any, **keywords: Any) -> StochasticGradientDe
 
 PAIRS = [
     (s, c)
-    for s in SOLVERS + LEAST_SQUARES
+    for s in SOLVERS + STEPSIZES + LEAST_SQUARES
     for c in PROBLEMS
     if s.needs <= c.provides and c.name in (s.problems or c.name)
 ]
@@ -308,8 +365,6 @@ def over(pairs: list[tuple[Solver, ProblemCase]]) -> pytest.MarkDecorator:
 every_pair = over(PAIRS)
 every_plain_pair = over(PLAIN)
 every_solver = pytest.mark.parametrize("solver", SOLVERS, ids=str)
-every_batch = pytest.mark.parametrize("batch", BATCHES, ids=str)
-every_corner = pytest.mark.parametrize(("batch", "dtype"), CORNERS, ids=["lone, float32", "two by three"])
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: str(d)[6:])
 
 

@@ -9,17 +9,27 @@ import pytest
 import torch
 
 from manopt_torch import (
+    ChambollePockOptions,
     CMAESOptions,
     CompositeProblem,
+    ConstantStepsize,
+    ConvexBundleMethodOptions,
     CostProblem,
     CyclicProximalPointOptions,
     DecreasingStepsize,
+    DifferenceOfConvexOptions,
+    DifferenceOfConvexProblem,
+    DifferenceOfConvexProximalOptions,
     DouglasRachfordOptions,
+    GradientDescentOptions,
     GradientProblem,
     HarmonicParameter,
     MeshAdaptiveDirectSearchOptions,
     NelderMeadOptions,
     ParticleSwarmOptions,
+    PrimalDualProblem,
+    PrimalDualSemismoothNewtonOptions,
+    ProximalBundleMethodOptions,
     ProximalGradientOptions,
     ProximalPointOptions,
     ProximalProblem,
@@ -36,7 +46,7 @@ from manopt_torch import (
     step_solver,
     stop_solver,
 )
-from manopt_torch.manifolds.points import leaves
+from manopt_torch.manifolds.points import leaves, map_shaped, scale
 from manopt_torch.testing import PROBLEMS
 from tests.contracts.solver_table import (
     DTYPES,
@@ -69,6 +79,31 @@ def half_proximal(M: Any, cost: Callable[..., Any], *, data: tuple, vectorized: 
     return CompositeProblem(M, cost, lambda lam, x, *data: x, data=data, vectorized=vectorized)
 
 
+def more_minus_less(M: Any, cost: Callable[..., Any], *, data: tuple, vectorized: bool) -> DifferenceOfConvexProblem:
+    """Pose a problem as the difference of one and a half times the cost and a half of it."""
+    g, h = (lambda x, *data, s=s: s * cost(x, *data) for s in (1.5, 0.5))
+    return DifferenceOfConvexProblem(M, cost, g, h=h, data=data, vectorized=vectorized)
+
+
+def short_descent(x: Any) -> GradientDescentOptions:
+    return GradientDescentOptions(x, stepsize=ConstantStepsize(1e-3), stop=StopAfterIteration(2))
+
+
+def coupled(M: Any, cost: Callable[..., Any], *, data: tuple, vectorized: bool) -> PrimalDualProblem:
+    """Pose a problem with gradient steps for proximal maps, held to its start by a weak spring as the second part."""
+    one = GradientProblem(M, cost, data=data, vectorized=vectorized).cost
+
+    def step(lam: Any, x: Any, *data: Any) -> Any:
+        g = torch.func.grad(lambda x: one(x, *data).sum())(x)
+        return M.retract(x, M.egrad2rgrad(x, g), -lam)
+
+    def spring(n: Any, lam: Any, xi: Any, *data: Any) -> Any:
+        weight = 1 / (1 + 100 * lam)
+        return map_shaped(lambda ndim, leaf: scale(leaf, weight, ndim), M.point_shape, xi)
+
+    return PrimalDualProblem(M, M, one, step, spring, forward_operator=lambda x, *data: x, data=data)
+
+
 def seeded() -> torch.Generator:
     return torch.Generator().manual_seed(5)
 
@@ -80,16 +115,42 @@ class Solver:
     name: str
     options: Callable[..., Any]
     kind: Callable[..., Any]
+    # names of the problems it is tried on, where all would take too long or ask too much of the manifold
+    problems: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.name
 
+
+# all kinds of points but frames: bundle methods take some hundred logarithms in these tests
+WITH_CHEAP_LOGARITHMS = (
+    "exponential",
+    "rayleigh, sums",
+    "leading plane",
+    "mean of two matrices",
+    "product",
+    "low rank",
+    "hyperbolic chord",
+)
 
 SOLVERS = [
     Solver(
         "subgradient",
         lambda x, **k: SubGradientMethodOptions(x, stepsize=DecreasingStepsize(1e-3), **k),
         SubGradientProblem,
+    ),
+    # places for a few subgradients only, so that they merge within the steps of these tests
+    Solver(
+        "convex bundle",
+        lambda x, **k: ConvexBundleMethodOptions(x, bundle_size=3, initial_stepsize=0.2, **k),
+        SubGradientProblem,
+        problems=WITH_CHEAP_LOGARITHMS,
+    ),
+    Solver(
+        "proximal bundle",
+        lambda x, **k: ProximalBundleMethodOptions(x, bundle_size=3, initial_parameter=5.0, parameter_growth=0.0, **k),
+        SubGradientProblem,
+        problems=WITH_CHEAP_LOGARITHMS,
     ),
     Solver(
         "cyclic proximal point",
@@ -112,6 +173,32 @@ SOLVERS = [
         lambda x, **k: ProximalGradientOptions(x, initial_stepsize=0.01, acceleration=True, **k),
         half_proximal,
     ),
+    Solver(
+        "difference of convex",
+        lambda x, **k: DifferenceOfConvexOptions(x, sub_options=short_descent(x), **k),
+        more_minus_less,
+    ),
+    Solver(
+        "difference of convex, proximal",
+        lambda x, **k: DifferenceOfConvexProximalOptions(
+            x, proximal_parameter=1e-3, sub_options=short_descent(x), stepsize=ConstantStepsize(0.5), **k
+        ),
+        more_minus_less,
+    ),
+    Solver(
+        "chambolle-pock",
+        lambda x, **k: ChambollePockOptions(x, primal_stepsize=1e-3, relax="dual", **k),
+        coupled,
+        ("exponential", "rayleigh, sums", "product", "low rank"),
+    ),
+    Solver(
+        "semismooth newton",
+        lambda x, **k: PrimalDualSemismoothNewtonOptions(
+            x, primal_stepsize=0.1, regularization_parameter=0.1, update_primal_base=lambda p, o, i: o.x, **k
+        ),
+        coupled,
+        ("exponential", "product"),
+    ),
     Solver("cma-es", lambda x, **k: CMAESOptions(x, population_size=6, generator=seeded(), **k), CostProblem),
     Solver("mesh search", lambda x, **k: MeshAdaptiveDirectSearchOptions(x, generator=seeded(), **k), CostProblem),
     Solver("nelder-mead", lambda x, **k: NelderMeadOptions(x, **k), CostProblem),
@@ -120,7 +207,7 @@ SOLVERS = [
     ),
 ]
 # a scalar, a valley, spheres, a tuple, matrices; kernels that differ between lone problems and batches
-PAIRS = [(s, c) for s in SOLVERS for c in PROBLEMS if c.name in SOME_OF_EACH_KIND]
+PAIRS = [(s, c) for s in SOLVERS for c in PROBLEMS if c.name in (s.problems or SOME_OF_EACH_KIND)]
 every_pair = pytest.mark.parametrize(("solver", "case"), PAIRS, ids=[f"{s}-{c}" for s, c in PAIRS])
 PLAIN = [(s, c) for s, c in PAIRS if c.name in ("rayleigh, sums", "exponential", "product")]
 every_plain_pair = pytest.mark.parametrize(("solver", "case"), PLAIN, ids=[f"{s}-{c}" for s, c in PLAIN])
@@ -141,7 +228,8 @@ def test_each_problem_runs_for_itself(solver: Any, case: Any, batch: Any, dtype:
     i = 0
     while not stop_solver(problem, by_hand, i):
         seen.append(state_of(by_hand))
-        cost = problem.cost(by_hand.x, *problem.data)
+        with torch.no_grad():  # as a run evaluates it
+            cost, _ = problem.trial(by_hand.x)
         # a lone point and the particles of a lone problem may go through different kernels
         torch.testing.assert_close(by_hand.cost, cost)
         assert same_bits(by_hand.cost, cost) or not batch
@@ -253,9 +341,9 @@ class Early(StoppingCriterion):
 @every_plain_pair
 def test_nothing_is_read_behind_the_back(solver: Any, case: Any) -> None:
     problem, x, *_ = case.pose(3, kind=solver.kind)
+    on_meta, start, *_ = case.pose(3, kind=solver.kind, device="meta")
     with Watch() as watch:
         solve(problem, solver.options(x, stop=StopAfterIteration(5)))
+        o = solve(on_meta, solver.options(start, stop=StopAfterIteration(5)))
     assert not watch.host_reads
-    on_meta, start, *_ = case.pose(3, kind=solver.kind, device="meta")
-    o = solve(on_meta, solver.options(start, stop=StopAfterIteration(5)))
     assert all(leaf.is_meta for leaf in leaves(o.x))

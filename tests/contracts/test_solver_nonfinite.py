@@ -18,36 +18,18 @@ from manopt_torch import (
 from manopt_torch.manifolds.points import map_leaves
 from tests.contracts.solver_table import (
     ARMIJO,
-    CONVERGENT,
     SOLVERS,
+    STEPSIZES,
     assert_same_state,
     at,
     every_dtype,
     every_solver,
     finite,
-    over,
     state_of,
     sub_problem,
 )
 
-GRADIENT_SOLVERS = [s for s in SOLVERS if "gradient" in s.needs]
-
-
-@over(CONVERGENT)
-@every_dtype
-def test_nan_in_the_data_stops_that_problem_at_its_start(solver: Any, case: Any, dtype: Any) -> None:
-    problem, x, *_ = solver.pose(case, 4, dtype=dtype)
-    broken = copy.copy(problem)
-    broken.data = tuple(
-        torch.where(torch.arange(4).reshape(4, *(1,) * (d.dim() - 1)) == 2, torch.nan, d) for d in problem.data
-    )
-    stop = StopAfterIteration(6)
-    clean, met = (state_of(solve(p, solver.options(case, x, stop=stop))) for p in (problem, broken))
-    others = torch.tensor([0, 1, 3])
-    assert_same_state(*({name: at(value, others) for name, value in state.items()} for state in (clean, met)))
-    assert_same_state({"x": at(met["x"], 2)}, {"x": at(x, 2)})
-    assert met["iterations"].tolist() == [6, 6, 0, 6]
-    assert met["reason_code"].tolist()[2] == -1
+GRADIENT_SOLVERS = [s for s in SOLVERS + STEPSIZES if "gradient" in s.needs]
 
 
 def test_the_reason_names_the_iteration() -> None:

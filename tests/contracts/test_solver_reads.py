@@ -45,7 +45,7 @@ from tests.contracts.watch import Watch
 # the line search on all problems, the other stepsizes on the plain ones
 WATCHED = [(s, c) for s, c in PAIRS if s is ARMIJO[1] or (s not in ARMIJO and (s, c) in PLAIN)]
 CRITERIA = (
-    StopAfterIteration(5)
+    StopAfterIteration(3)
     | StopWhenGradientNormLess(1e-9)
     | StopWhenChangeLess(1e-12)
     | StopWhenRepeated(StopWhenCostLess(-1e9), 3)
@@ -65,9 +65,10 @@ def no_hidden_reads() -> Iterator[None]:
 
 @over(WATCHED)
 def test_a_run_on_the_meta_device_reads_nothing(solver: Any, case: Any) -> None:
-    for batch in [(3,), ()] if (solver, case) in PLAIN else [(3,)]:
+    for batch in [(3,), ()] if case.name == "product" else [(3,)]:
         problem, x, *_ = solver.pose(case, *batch, device="meta")
-        o = solve(problem, solver.options(case, x, stop=CRITERIA))
+        with no_hidden_reads():  # on this device, also uploads for which the host would wait
+            o = solve(problem, solver.options(case, x, stop=CRITERIA))
         assert all(leaf.is_meta for leaf in [*leaves(o.x), o.cost, *leaves(o.gradient)])
         assert o.cost.shape == batch
 
@@ -226,7 +227,7 @@ def test_a_constant_step_evaluates_value_and_gradient_together() -> None:
     assert forward == [True] * 6 and len(backward) == 6
 
 
-@over([(s, c) for s, c in PAIRS if s in ARMIJO and c.elementwise])
+@every_plain_pair
 def test_no_point_is_evaluated_twice_in_a_lone_run(solver: Any, case: Any) -> None:
     problem, x, *_ = solver.pose(case)
     asked: list[tuple] = []
@@ -237,8 +238,9 @@ def test_no_point_is_evaluated_twice_in_a_lone_run(solver: Any, case: Any) -> No
         return problem.cost(x, *data)
 
     watched.cost = cost
-    o = solve(watched, solver.options(case, x, stop=StopAfterIteration(12)))
-    assert len(set(asked)) == len(asked) == o.evaluations["cost"] > 12
+    # up to where a step of a fast solver no longer moves the point
+    o = solve(watched, solver.options(case, x, stop=StopAfterIteration(12) | StopWhenGradientNormLess(1e-6)))
+    assert len(set(asked)) == len(asked) == o.evaluations["cost"] > 1
 
 
 def test_with_given_gradient_cost_and_gradient_are_asked_for_once_a_step() -> None:

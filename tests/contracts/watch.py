@@ -25,6 +25,17 @@ class Watch(TorchDispatchMode):
         by_mask = name.startswith("index") and any(
             isinstance(i, torch.Tensor) and i.dtype == torch.bool for a in args if isinstance(a, list) for i in a
         )
-        if (name in self.HOST_READS or by_mask) and not _host.reading_allowed():
+        if (name in self.HOST_READS or by_mask or _waits(name, args, kwargs or {})) and not _host.reading_allowed():
             self.host_reads.append(name)
         return func(*args, **(kwargs or {}))
+
+
+def _waits(name: str, args: tuple, kwargs: dict) -> bool:
+    """Tell whether numbers of the host are copied to another device, such as the meta device, until they are there."""
+    if name == "_to_copy":
+        source, onto = args[0].device, torch.device(kwargs.get("device") or args[0].device)
+    elif name == "copy_":
+        source, onto = args[1].device, args[0].device
+    else:
+        return False
+    return source.type == "cpu" != onto.type and not (kwargs.get("non_blocking") or any(a is True for a in args))

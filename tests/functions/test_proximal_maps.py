@@ -140,6 +140,20 @@ def test_closed_forms_of_the_triple():
     assert_same(y, (b / 10, b - b / 5, b / 10))
 
 
+@pytest.mark.parametrize("M", [Circle(), Euclidean()], ids=repr)
+@pytest.mark.parametrize("lam", [0.05, 10.0])
+def test_closed_forms_of_v01_are_those_of_twice_the_cost(M, lam):
+    # Manopt v0.1 moves angles by min(lam, |s| / 6) or lam s / (1 + 6 lam), s the second difference: that is the map of
+    # |s| or s^2 / 2, while the cost, there too, is the distance |s| / 2 to the mid point
+    x = tuple(torch.tensor([[3.0, 0.4], [-3.1, 0.1], [2.6, -0.9]], dtype=D))
+    s = math.pi - torch.remainder(math.pi - (x[0] - 2 * x[1] + x[2]), 2 * math.pi)  # in (-pi, pi]
+    s = s if isinstance(M, Circle) else x[0] - 2 * x[1] + x[2]
+    assert_same(cost_tv2(M, x), 0.5 * s.abs())
+    first = s.sign() * torch.clamp(s.abs() / 6, max=lam)
+    for y, m in ((prox_tv2(M, 2 * lam, x), first), (prox_tv2(M, 4 * lam, x, 2), lam * s / (1 + 6 * lam))):
+        assert_same(y, (M.exp(x[0], -m), M.exp(x[1], 2 * m), M.exp(x[2], -m)))
+
+
 # ---- sweeps ---------------------------------------------------------------------------------------------------------
 def put(x, index, value):
     for leaf, new in zip(leaves(x), leaves(value), strict=True):

@@ -209,6 +209,24 @@ def test_a_format_replaces_the_default_prefix_but_not_a_given_one():
     assert said(DebugIterate(format="x = {:.1f}"), o, 1) == "x = [4.0, 2.0]"
 
 
+@pytest.mark.parametrize(
+    ("dtype", "texts"),
+    [
+        (torch.float64, ("F(x): 0.1", "F(x): min 0.1 median 0.25 max 0.4")),
+        (torch.float32, ("F(x): 0.1", "F(x): min 0.1 median 0.25 max 0.4")),
+        (torch.float16, ("F(x): 0.1", "F(x): min 0.1 median 0.25 max 0.4")),
+    ],
+)
+def test_numbers_have_as_many_digits_as_their_dtype_carries(dtype, texts):
+    for cost, text in zip((torch.tensor(0.1, dtype=dtype), torch.tensor([0.4, 0.1], dtype=dtype)), texts, strict=True):
+        o = GradientDescentOptions(torch.zeros(*cost.shape, 2, dtype=dtype))
+        o.cost = cost
+        assert said(DebugCost(), o, 1) == text
+    o.cost = torch.tensor([1 / 3, float("nan")], dtype=torch.float32)
+    assert said(DebugCost(index=0), o, 1) == "F(x): 0.33333334"
+    assert said(DebugCost(index=1), o, 1) == "F(x): nan"
+
+
 @pytest.mark.parametrize("template", ["no place", "{:q}", "{} {}", "{name}", 3])
 @pytest.mark.parametrize("kind", [DebugCost, DebugIteration, DebugIterate, DebugChange, DebugTime])
 def test_a_format_that_cannot_write_the_value_is_refused_at_once(kind, template):

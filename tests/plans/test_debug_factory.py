@@ -108,6 +108,12 @@ def test_other_entries():
         DebugFactory(":Cost")
 
 
+def test_white_space_beside_the_reason_alone_prints_no_empty_lines():
+    assert set(DebugFactory([":Stop", "\n"])) == {S.Stop}
+    assert set(DebugFactory([".", ":Stop"])) == {S.All, S.Stop}  # a dot a step
+    assert set(DebugFactory(["\n"])) == {S.All}
+
+
 def test_an_entry_that_is_no_field_says_which_there_are():
     with pytest.raises(UnknownSymbolError, match="fields are x, stop"):
         said(DebugEntry("radius"), lone(), 1)

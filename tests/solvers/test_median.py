@@ -10,6 +10,7 @@ from manopt_torch import (
     Euclidean,
     Sphere,
     SymmetricPositiveDefinite,
+    get_reason,
     mean,
     median,
 )
@@ -88,3 +89,22 @@ def test_median_of_commuting_matrices():
     x = torch.stack([torch.linalg.matrix_exp(t * s) for t in (-0.5, 0.1, 0.3, 0.35, 0.5)])
     x = 0.5 * (x + x.mT)
     close(median(SymmetricPositiveDefinite(3), x), x[2], 1e-9)
+
+
+@pytest.mark.parametrize("M", [Euclidean(2), Sphere(3), SymmetricPositiveDefinite(2)], ids=repr)
+def test_a_start_at_one_of_the_points_is_told_from_the_median(M):
+    """Of four points in a convex position none is the median; a point with half of the weight is."""
+    centre = M.random_point(generator=torch.Generator().manual_seed(0), dtype=D)
+    u, v = (
+        M.random_tangent(centre, torch.Generator().manual_seed(1)),
+        M.random_tangent(centre, torch.Generator().manual_seed(2)),
+    )
+    x = torch.stack([M.exp(centre, t, s) for t, s in ((u, 0.5), (u, -0.4), (v, 0.3), (v, -0.6))])
+    light, heavy = torch.ones(4, dtype=D), torch.tensor([1.0, 1.0, 4.0, 1.0], dtype=D)
+    weights = torch.stack([light, heavy])
+    o = median(M, x.expand(2, *x.shape), weights=weights, start=x[2].expand(2, *x[2].shape), return_options=True)
+    assert all("gradient norm" in reason for reason in get_reason(o))
+    # the geodesics between opposite points meet at the centre
+    close(o.x[0], centre, 1e-10)
+    close(o.x[1], x[2])
+    assert o.iterations[1] == 0

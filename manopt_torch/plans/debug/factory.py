@@ -80,8 +80,11 @@ def DebugFactory(a: Any) -> dict[str, Any]:  # noqa: N802  (named as in Manopt)
     """
     entries = parse_entries(a)
     places: dict[str, Any] = {}
-    if entries.actions:
-        group = DebugGroup([DebugActionFactory(entry) for entry in entries.actions])
+    members = [DebugActionFactory(entry) for entry in entries.actions]
+    # white space beside ":Stop" and nothing else: a line in every step in which nothing stands is not wanted
+    blank = entries.stop and all(isinstance(part, DebugDivider) and not part.divider.strip() for part in members)
+    if members and not blank:
+        group = DebugGroup(members)
         places[S.All] = group if entries.every is None else DebugEvery(group, entries.every)
     if entries.stop:
         places[S.Stop] = DebugStoppingCriterion()

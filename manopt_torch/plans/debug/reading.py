@@ -4,12 +4,16 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.functional.masked import host_read
 from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.plans.storage import detached
+
+# dtypes of which Python's floats would show digits that they do not carry
+_SHORT = {torch.float32: np.float32, torch.float16: np.float16}
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,9 @@ def summarise(
             return Summary(math.nan, math.nan, math.nan, note)
         places = torch.tensor([0, (count - 1) // 2, count // 2, count - 1], device=ordered.device)
         least, below, above, most = ordered[places].tolist()
-    return Summary(least, below if below == above else (below + above) / 2, most, note)
+    middle = below if below == above else (below + above) / 2
+    least, middle, most = (_told(number, values.dtype) for number in (least, middle, most))
+    return Summary(least, middle, most, note)
 
 
 def count(
@@ -168,7 +174,13 @@ def _number(value: torch.Tensor) -> Any:
     if value.is_meta:
         return math.nan
     with host_read():
-        return value.item()
+        return _told(value.item(), value.dtype)
+
+
+def _told(number: Any, dtype: torch.dtype) -> Any:
+    """Return the number with the fewest digits that tell it from others of its dtype, `0.1` for 0.10000000149."""
+    kind = _SHORT.get(dtype)
+    return number if kind is None else float(str(kind(number)))
 
 
 def _nested(value: Any, spec: str) -> str:

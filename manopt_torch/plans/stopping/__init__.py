@@ -3,6 +3,7 @@
 from manopt_torch.plans.stopping.base import StoppingCriterion as StoppingCriterion
 from manopt_torch.plans.stopping.budget import StopAfter as StopAfter
 from manopt_torch.plans.stopping.budget import StopAfterIteration as StopAfterIteration
+from manopt_torch.plans.stopping.bundle import StopWhenLagrangeMultiplierLess as StopWhenLagrangeMultiplierLess
 from manopt_torch.plans.stopping.change import StopWhenChangeLess as StopWhenChangeLess
 from manopt_torch.plans.stopping.change import StopWhenStepsizeLess as StopWhenStepsizeLess
 from manopt_torch.plans.stopping.combine import StopWhenAll as StopWhenAll
@@ -53,6 +54,7 @@ from manopt_torch.plans.stopping.population import (
     StopWhenPopulationConcentrated as StopWhenPopulationConcentrated,
 )
 from manopt_torch.plans.stopping.population import StopWhenSwarmVelocityLess as StopWhenSwarmVelocityLess
+from manopt_torch.plans.stopping.primal_dual import StopWhenPrimalDualResidualLess as StopWhenPrimalDualResidualLess
 from manopt_torch.plans.stopping.stationarity import StopWhenGapLess as StopWhenGapLess
 from manopt_torch.plans.stopping.stationarity import StopWhenGradientMappingNormLess as StopWhenGradientMappingNormLess
 from manopt_torch.plans.stopping.stationarity import StopWhenStationarityLess as StopWhenStationarityLess
