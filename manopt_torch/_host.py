@@ -5,6 +5,8 @@ so that tests can forbid them everywhere else. Loops use `functional.masked`, wh
 checks of arguments use `first_failures`.
 """
 
+from typing import Any
+
 import torch
 
 _depth = [0]
@@ -25,6 +27,28 @@ class host_read:  # noqa: N801  (used as a statement, like torch.no_grad)
 def reading_allowed() -> bool:
     """Whether the caller stands inside a `host_read()` block."""
     return _depth[0] > 0
+
+
+def uploaded(
+    values: Any,  # a tensor, a number, or what `torch.as_tensor` takes
+    like: torch.Tensor,
+    dtype: torch.dtype | None = None,
+) -> torch.Tensor:
+    """Return numbers of the host as a tensor on the device of another; the host does not wait until they are there.
+
+    Args:
+        values: the numbers.
+        like: a tensor on the device they are to go to.
+        dtype: their precision there; None is that of `like`.
+
+    Examples:
+        >>> uploaded([1, 2], torch.zeros(3, dtype=torch.float64))
+        tensor([1., 2.], dtype=torch.float64)
+    """
+    dtype = like.dtype if dtype is None else dtype
+    if isinstance(values, bool | int | float):
+        return torch.full((), values, dtype=dtype, device=like.device)
+    return torch.as_tensor(values).to(like.device, dtype, non_blocking=True)
 
 
 def first_failures(

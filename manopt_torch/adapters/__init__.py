@@ -9,5 +9,6 @@ from manopt_torch.adapters.pymanopt import to_pymanopt as to_pymanopt
 from manopt_torch.adapters.scipy import ScipyDE as ScipyDE
 from manopt_torch.adapters.scipy import ScipyMinimize as ScipyMinimize
 from manopt_torch.adapters.scipy import scipy_minimize as scipy_minimize
+from manopt_torch.adapters.tensorboard import DebugTensorBoard as DebugTensorBoard
 from manopt_torch.adapters.tqdm import tqdm_bar as tqdm_bar
 from manopt_torch.adapters.tqdm import use_tqdm as use_tqdm

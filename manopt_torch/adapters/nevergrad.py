@@ -91,8 +91,8 @@ class NevergradOptimizer(torch.optim.Optimizer):
         p = import_nevergrad().p
         found = []
         for q in self.problem.parameters:
-            start = q.detach().double().cpu()
-            start = start if use_init else torch.zeros_like(start)
+            # a copy: nevergrad keeps the array, and steps write into the parameter
+            start = q.detach().to("cpu", torch.float64, copy=True) if use_init else torch.zeros(q.shape).double()
             # nevergrad's arrays have axes
             array = p.Array(init=start.reshape(q.shape or (1,)).numpy(), mutable_sigma=mutable_sigma)
             found.append(array if low is None and high is None else array.set_bounds(low, high))

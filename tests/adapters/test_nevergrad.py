@@ -77,9 +77,12 @@ def test_arrays_are_those_of_the_parameters(monkeypatch):
         optimizers=SimpleNamespace(registry={"OnePlusOne": OnePlusOne}),
     )
     monkeypatch.setitem(sys.modules, "nevergrad", stand_in)
-    q = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
+    q = torch.nn.Parameter(torch.tensor([3.0, 4.0], dtype=torch.float64))
     optimizer = NevergradOptimizer([q], "OnePlusOne", budget=5, low=-5, high=5, seed=3)
-    optimizer.step(lambda backward=True: q.square().sum())
+    for _ in range(3):
+        optimizer.step(lambda backward=True: q.square().sum())
+    # and they are theirs: what moves the parameters does not move them
+    assert q.tolist() != [3.0, 4.0]
     assert made[0].value.tolist() == [3.0, 4.0] and made[0].bounds == (-5, 5)
 
 
