@@ -7,6 +7,7 @@ of another language (`text`, `console`) do not run. In docstrings, `>>>` example
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from collections import Counter
@@ -47,6 +48,12 @@ pytest_collect_file = (
     Sybil([_PythonBlocks()], patterns=["README.md", "docs/*.md", "docs/**/*.md"])
     + Sybil([DocTestParser()], patterns=["manopt_torch/*.py", "manopt_torch/**/*.py"])
 ).pytest()
+
+
+def pytest_collection_finish() -> None:
+    """Leave the thousands of tests themselves out of garbage collections, which would look through them every time."""
+    gc.collect()
+    gc.freeze()
 
 
 # tests of a file that go to a worker together: the bookkeeping of xdist grows with the square of the number of parcels

@@ -1,18 +1,11 @@
 """The gallery: each script runs, has a title, text and figures, and is listed; what its page is made of."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
+import gallery
 import pytest
 
 ROOT = Path(__file__).parents[1]
-_spec = importlib.util.spec_from_file_location("gallery", ROOT / "docs" / "hooks" / "gallery.py")
-assert _spec is not None and _spec.loader is not None
-gallery = importlib.util.module_from_spec(_spec)
-sys.modules["gallery"] = gallery
-_spec.loader.exec_module(gallery)
-
 SCRIPTS = gallery.scripts()
 
 
@@ -91,6 +84,21 @@ def test_cells_become_text_code_output_and_figures(tmp_path):
         "plt.show()\n```\n\n```text\nx is 2\n```\n\n<!--figure small 0-->\n\nOnly words.\n\n```python\ny"
     )
     assert len(page.figures) == 1
+
+
+def test_a_page_is_kept_until_its_script_changes(tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery, "CACHE", tmp_path / "cache")
+    path = tmp_path / "small.py"
+    path.write_text(SMALL)
+    made = gallery.kept(path)
+    gallery.kept.cache_clear()
+    with monkeypatch.context() as without:
+        without.setattr(gallery, "run", None)
+        assert gallery.kept(path) == made._replace(namespace={})
+    gallery.kept.cache_clear()
+    gallery.run.cache_clear()
+    path.write_text(SMALL.replace("A title", "Another"))
+    assert gallery.kept(path).title == "Another"
 
 
 def test_an_error_names_file_and_cell(tmp_path):

@@ -1,13 +1,12 @@
 """Executed examples: what a block prints on its page, whoever prints it.
 
 markdown-exec catches the `print` of the block itself; here standard output is caught, so that lines printed by the
-package (`debug=`) come out as well, each in its turn. The blocks of one `session` share a namespace. Of a figure in SVG
-the prolog is dropped, which has no place inside a page.
+package (`debug=`) come out as well, each in its turn. The blocks of one `session` share a namespace. A block prints its
+figure in SVG, and `figures.py` makes a file of it.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 import traceback
 from collections import defaultdict
@@ -16,13 +15,13 @@ from io import StringIO
 from types import ModuleType
 from typing import Any
 
+import figures
 import matplotlib
 import torch
 from markdown_exec import ExecutionError, base_format, code_block, formatters
 
 torch.set_num_threads(1)  # the examples are small
-# text of figures stays text, in the font of the page; the same figure gets the same names inside in every build
-matplotlib.rcParams.update({"svg.fonttype": "none", "font.family": "sans-serif", "svg.hashsalt": "manopt_torch"})
+matplotlib.rcParams.update(figures.STYLE)
 
 _namespaces: dict[str, dict[str, Any]] = defaultdict(dict)
 
@@ -38,7 +37,7 @@ def run(code: str, session: str = "", id: str = "", **_: Any) -> str:
             exec(compile(code, f"<block of {name}>", "exec", dont_inherit=True), namespace)
         except Exception as error:
             raise ExecutionError(code_block("python", traceback.format_exc())) from error
-    return re.sub(r"^<\?xml.*?(?=<svg)", "", printed.getvalue(), flags=re.DOTALL)
+    return figures.bare(printed.getvalue())
 
 
 def format_python(**keywords: Any) -> str:

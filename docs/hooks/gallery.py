@@ -10,21 +10,29 @@ The page `gallery/index.md` gets a card for each script in place of its `<!-- ga
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
 import re
 import sys
 import warnings
 from contextlib import redirect_stdout
 from functools import cache
+from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-SCRIPTS = Path(__file__).parents[1] / "gallery"
+import figures
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "docs" / "gallery"
+CACHE = ROOT / ".cache" / "gallery"
+PACKAGE = ROOT / "manopt_torch"
+HOOKS = (Path(__file__), Path(figures.__file__))
 INDEX = "gallery/index.md"
 PLACE = "<!-- gallery -->"
-# text of figures stays text, in the font of the page; the same figure gets the same names inside in every build
-STYLE = {"svg.fonttype": "none", "font.family": "sans-serif", "svg.hashsalt": "manopt_torch"}
+WIDE = "---\nhide: [toc]\n---\n\n"  # without contents at the side, the lines of a script fit
 
 _FIGURE = re.compile(r"<!--figure (\w+) (\d+)-->")
 
@@ -80,19 +88,19 @@ def run(path: Path) -> Page:
 
     title, opening, cells = split(path.read_text(encoding="utf-8"))
     module = sys.modules[f"gallery_{path.stem}"] = ModuleType(f"gallery_{path.stem}")
-    parts, figures = [f"# {title}", opening], []
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
+    parts, drawings = [f"# {title}", opening], []
+    with mpl.rc_context(figures.STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "FigureCanvasAgg is non-interactive")
         for cell in cells:
             printed, drawn = _run_cell(path, cell, module.__dict__, plt)
             parts += [cell.text, f"```python\n{cell.code}\n```" if cell.code else ""]
             parts += [f"```text\n{printed.rstrip()}\n```"] if printed.strip() else []
-            parts += [f"<!--figure {path.stem} {len(figures) + k}-->" for k in range(len(drawn))]
-            figures += drawn
+            parts += [f"<!--figure {path.stem} {len(drawings) + k}-->" for k in range(len(drawn))]
+            drawings += drawn
     parts.append(f"*This page was made from the script `docs/gallery/{path.name}`, which runs alone.*")
     summary = opening.split("\n\n")[0].replace("\n", " ")
     markdown = "\n\n".join(part for part in parts if part)
-    return Page(path.stem, title, summary, markdown, tuple(figures), module.__dict__)
+    return Page(path.stem, title, summary, markdown, tuple(drawings), module.__dict__)
 
 
 def _run_cell(path: Path, cell: Cell, namespace: dict[str, Any], plt: Any) -> tuple[str, list[str]]:
@@ -107,9 +115,31 @@ def _run_cell(path: Path, cell: Cell, namespace: dict[str, Any], plt: Any) -> tu
     for number in plt.get_fignums():
         content = StringIO()
         plt.figure(number).savefig(content, format="svg", metadata={"Date": None})
-        drawn.append(re.sub(r"^<\?xml.*?(?=<svg)", "", content.getvalue(), flags=re.DOTALL))
+        drawn.append(figures.bare(content.getvalue()))
     plt.close("all")
     return printed.getvalue(), drawn
+
+
+@cache
+def kept(path: Path) -> Page:
+    """Return the page of a script from the last build, or run it if script, package or this hook have changed since."""
+    file, key = CACHE / f"{path.stem}.json", _fingerprint(path)
+    if file.exists():
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content.pop("key") == key:
+            return Page(**{**content, "figures": tuple(content["figures"]), "namespace": {}})
+    page = run(path)
+    content = {name: value for name, value in page._asdict().items() if name != "namespace"}
+    CACHE.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"key": key, **content}), encoding="utf-8")
+    return page
+
+
+def _fingerprint(path: Path) -> str:
+    """Return a hash of all that the page of a script depends on, as far as it lies in this repository, or in torch."""
+    sources = [path, *HOOKS, *sorted(file for file in PACKAGE.rglob("*") if file.suffix in (".py", ".csv"))]
+    packages = " ".join(f"{name} {version(name)}" for name in ("torch", "matplotlib"))
+    return hashlib.sha256(b"\0".join([packages.encode(), *(file.read_bytes() for file in sources)])).hexdigest()
 
 
 def scripts() -> list[Path]:
@@ -121,7 +151,7 @@ def cards() -> str:
     """Return the index: title, first paragraph and first figure of each page, as HTML that Markdown goes on in."""
     made = []
     for path in scripts():
-        page = run(path)
+        page = kept(path)
         figure = f"<!--figure {page.name} 0-->" if page.figures else ""
         link = f"[{page.title}]({page.name}.md)"
         made.append(f'<div class="gallery-card" markdown>\n\n{figure}\n\n**{link}**\n\n{page.summary}\n\n</div>')
@@ -136,7 +166,7 @@ def on_files(files: Any, config: Any, **_: Any) -> Any:
         script = files.get_file_from_path(f"gallery/{path.name}")
         if script is not None:
             files.remove(script)
-        files.append(File.generated(config, f"gallery/{path.stem}.md", content=run(path).markdown))
+        files.append(File.generated(config, f"gallery/{path.stem}.md", content=WIDE + kept(path).markdown))
     return files
 
 
@@ -149,4 +179,4 @@ def on_page_content(content: str, page: Any, **_: Any) -> str:
     """Put the figures into their places, out of reach of everything that reads Markdown."""
     if not page.file.src_uri.startswith("gallery/"):
         return content
-    return _FIGURE.sub(lambda found: run(SCRIPTS / f"{found[1]}.py").figures[int(found[2])], content)
+    return _FIGURE.sub(lambda found: kept(SCRIPTS / f"{found[1]}.py").figures[int(found[2])], content)

@@ -72,9 +72,10 @@ def render(key: str, entry: dict[str, str]) -> str:
     """Return one entry as a Markdown paragraph that links can point to."""
     parts = [authors(entry.get("author") or entry["editor"]), f"*{entry['title']}*"]
     if "journal" in entry:
+        volume = f" {entry['volume']}" if "volume" in entry else ""  # of an accepted paper, still unknown
         issue = f"({entry['number']})" if "number" in entry else ""
         pages = f", {entry['pages']}" if "pages" in entry else ""
-        parts.append(f"{entry['journal']} {entry['volume']}{issue}{pages}")
+        parts.append(f"{entry['journal']}{volume}{issue}{pages}")
     if "edition" in entry:
         parts.append(f"{entry['edition']} edition")
     parts += [entry[name] for name in ("booktitle", "school", "note", "publisher") if name in entry]

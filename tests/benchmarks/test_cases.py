@@ -1,12 +1,10 @@
 """The benchmarks run, in tiny configurations and without other packages: nothing here is timed in earnest."""
 
-import json
 from statistics import median
 
 import pytest
 import torch
 
-from benchmarks import __main__ as command
 from benchmarks import batch_rayleigh, least_squares, manifolds, memory, overhead
 from benchmarks.timing import Figure, Row, Times, installed, interleaved
 
@@ -113,32 +111,8 @@ def test_installed_knows_what_is_not():
     assert installed("torch") and installed("no-such-package-at-all") == ""
 
 
-def test_the_command_prints_a_table_and_writes_json(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(overhead, "rows", lambda peers, rounds: [row(1.5), row(1.0)])
-    monkeypatch.setattr(command.os, "environ", {})  # the command sets the number of threads there
-    path = tmp_path / "figures.json"
-    assert command.main(["overhead", "--rounds", "2", "--no-peers", "--json", str(path)]) == 1
-    out = capsys.readouterr().out
-    assert "torch" in out and "<= 1.25: MISSED" in out and "<= 1.25: met" in out and "a note" in out
-    content = json.loads(path.read_text(encoding="utf-8"))
-    assert content["machine"]["torch"] == torch.__version__
-    assert [entry["met"] for entry in content["rows"]] == [False, True]
-    assert content["rows"][0]["figure"] == {"median": 2.0, "least": 1.0, "most": 3.0}
-
-
-def row(ratio):
-    return Row("overhead", "ours", Figure(2.0, 1.0, 3.0), "ms", "bare", Figure(ratio, 0, 9), ("<=", 1.25), "a note")
-
-
-@pytest.mark.parametrize(("arguments", "says"), [(["speed"], "there are overhead"), (["--rounds", "0"], "at least 1")])
-def test_the_command_names_wrong_arguments(arguments, says, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        command.main(arguments)
-    assert exit_.value.code == 2 and says in capsys.readouterr().err
-
-
 def test_least_squares():
-    rows = least_squares.rows(problems=20, many=40, looped=4, alone=2, rounds=1, peers=False)
+    rows = least_squares.rows(problems=20, many=40, looped=4, alone=2, rounds=1, peers=False, compiled=False)
     assert len(rows) == 6 and all(row.figure.least > 0 for row in rows)
     assert [row.target for row in rows if row.target] == [(">=", 3.0), (">=", 3.0), ("<=", 1.1), ("<=", 12.0)]
 

@@ -71,10 +71,9 @@ def test_with_the_peer(monkeypatch):
 
 
 def test_parts_are_chosen_by_name(monkeypatch, capsys):
-    monkeypatch.setattr(command.os, "environ", {})
     seen = []
-    monkeypatch.setattr(riemannian, "rows", lambda **settings: seen.append(settings) or [])
+    monkeypatch.setattr(command, "run_case", lambda case, settings: seen.append((case, settings)) or [])
     assert command.main(["riemannian:means", "--no-peers"]) == 0
-    assert seen == [{"only": "means", "peers": False}]
+    assert seen == [("riemannian", {"only": "means", "peers": False})]
     with pytest.raises(ValueError, match="no part 'mean'"):
         rows(only="mean")
