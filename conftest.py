@@ -54,6 +54,7 @@ def pytest_collection_finish() -> None:
     """Leave the thousands of tests themselves out of garbage collections, which would look through them every time."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 # tests of a file that go to a worker together: the bookkeeping of xdist grows with the square of the number of parcels

@@ -384,7 +384,9 @@ def test_compiled_steps_find_the_same_fits():
 
 
 @pytest.mark.slow
-def test_what_was_compiled_serves_again_only_where_it_does_the_same():
+def test_what_was_compiled_serves_again_only_where_it_does_the_same(monkeypatch):
+    really = torch.compile  # what the kernels are made of does not matter here
+    monkeypatch.setattr(torch, "compile", lambda fn, **how: really(fn, fullgraph=True, backend="eager"))
     shift, y = [1.0], torch.arange(8, dtype=D).reshape(4, 2)
 
     def fit(count):
