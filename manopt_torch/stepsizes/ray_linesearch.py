@@ -119,18 +119,7 @@ def ray_from(
     def smallest() -> Any:
         return smallest_step(lane, x, direction)
 
-    ray = Ray(
-        lane,
-        M,
-        direction,
-        start,
-        float("inf"),
-        slack,
-        probe,
-        differentiate,
-        lambda: smallest_step(lane, x, direction),
-        squared_length,
-    )
+    ray = Ray(lane, M, direction, start, float("inf"), slack, probe, differentiate, smallest, squared_length)
     radius = M.injectivity_radius(x) if max_stepsize is None else max_stepsize
     if isinstance(radius, torch.Tensor) or radius != float("inf"):
         ray = ray._replace(longest=lane.div(lane.scalar(radius), ray.length()))
