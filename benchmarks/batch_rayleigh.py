@@ -44,9 +44,9 @@ def rows(
     a, x = data(problems, size)
     quick = ArmijoLinesearch(contraction_factor=0.5, sufficient_decrease=0.3)
     contenders: dict[str, Callable[[], Any]] = {
-        "least": lambda: batched(a, x, ArmijoLinesearch()),
-        "greatest": lambda: batched(-a, x, ArmijoLinesearch()),
-        "quick": lambda: batched(a, x, quick),
+        "least": lambda: _note(batched(a, x, ArmijoLinesearch())),
+        "greatest": lambda: _note(batched(-a, x, ArmijoLinesearch())),
+        "quick": lambda: _note(batched(a, x, quick)),
     }
     pymanopt = installed("pymanopt") if peers else ""
     if pymanopt:
@@ -65,7 +65,7 @@ def _table(times: Times, problems: int, looped: int, pymanopt: str) -> list[Row]
         ("quick", "least", "manopt_torch, contraction 0.5, decrease 0.3", None),
     ):
         ratio = times.ratio(f"pymanopt, {against}", name, share) if pymanopt else None
-        note = _note(times.results[name])
+        note = times.results[name]
         table.append(Row(CASE, subject, times.figure(name, 1e3), "ms", "pymanopt" * bool(pymanopt), ratio, bound, note))
     for which in ("least", "greatest") if pymanopt else ():
         steps, worst = times.results[f"pymanopt, {which}"]

@@ -5,6 +5,7 @@ stream.
 """
 
 import json
+import os
 import sys
 from contextlib import redirect_stdout
 from importlib import import_module
@@ -16,7 +17,10 @@ def main(case: str, settings: str = "{}") -> None:
         run = import_module(f"benchmarks.{case}").rows
         import torch
 
+        from benchmarks.timing import Setting
+
         torch.set_num_threads(1)
+        Setting.apart = hasattr(os, "fork")  # Windows has none: there all run in this process
         table = run(**json.loads(settings))
     print(json.dumps([row.as_dict() for row in table]))
 

@@ -1,15 +1,15 @@
-"""How everything here is timed: interleaved rounds in one process, on one thread, in process CPU time.
+"""How everything here is timed: interleaved rounds, each contender in a process of its own, in process CPU time.
 
 Round after round each contender runs once, so that the drift of a busy machine hits all alike, and a ratio is taken
 within a round. Reported are the median over the rounds, and the least and the largest.
 """
 
-import gc
-import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 from typing import Any, NamedTuple
+
+from benchmarks.apart import Contender, ContenderApart
 
 # fewer rounds than this say nothing about the spread
 ROUNDS = 9
@@ -81,26 +81,34 @@ class Times:
         return Figure.of([scale * a / b for a, b in pairs])
 
 
-def interleaved(contenders: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS, calls: int = 1) -> Times:
+def interleaved(
+    contenders: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS, calls: int = 1, *, apart: bool | None = None
+) -> Times:
     """Time each contender once a round, in turning order, after one round that is not counted.
 
     Args:
         contenders: what to call, by name.
         rounds: rounds that count.
         calls: calls in one sample, where one alone is too short to be timed.
+        apart: whether each runs in a process of its own; None does what `Setting.apart` says.
     """
+    make = ContenderApart if (Setting.apart if apart is None else apart) else Contender
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    results: dict[str, Any] = {name: run() for name, run in contenders.items()}  # warm-up
+    running = {name: make(run, calls) for name, run in contenders.items()}
+    for contender in running.values():
+        contender.warm_up()
     order = list(contenders)
     for _ in range(rounds):
         for name in order:
-            gc.collect()  # nobody pays for the rubbish of another
-            began = time.process_time()
-            for _ in range(calls):
-                results[name] = contenders[name]()
-            seconds[name].append((time.process_time() - began) / calls)
+            seconds[name].append(running[name].turn())
         order = order[1:] + order[:1]  # nobody always runs after the same one
-    return Times(seconds, results)
+    return Times(seconds, {name: contender.end() for name, contender in running.items()})
+
+
+class Setting:
+    """What holds for all cases of a process; `benchmarks.one` sets it."""
+
+    apart = False
 
 
 def installed(package: str) -> str:

@@ -1,5 +1,6 @@
 """The benchmarks run, in tiny configurations and without other packages: nothing here is timed in earnest."""
 
+import os
 from statistics import median
 
 import pytest
@@ -123,3 +124,18 @@ def test_least_squares_agree_with_scipy():
         best = least_squares.scipy_loop(fits, 5)
         for x in (least_squares.fit(fits, fits.jacobian), least_squares.fit(fits, None)):
             torch.testing.assert_close(x, best, rtol=1e-5, atol=1e-6)
+
+
+def test_contenders_run_in_processes_of_their_own():
+    def two() -> tuple[int, torch.Tensor]:
+        return os.getpid(), torch.tensor(2.0)
+
+    times = interleaved({"a": two, "b": two}, rounds=2, apart=True)
+    (a, two_there), (b, _) = times.results["a"], times.results["b"]
+    assert len({a, b, os.getpid()}) == 3 and float(two_there) == 2.0
+    assert all(len(seconds) == 2 for seconds in times.seconds.values())
+
+
+def test_a_contender_that_fails_elsewhere_says_why():
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        interleaved({"a": lambda: 1 // 0}, rounds=1, apart=True)
