@@ -47,6 +47,7 @@ from manopt_torch import (
     NewtonOptions,
     NonmonotoneLinesearch,
     Oblique,
+    ParabolicLinesearch,
     PoincareBall,
     PolakRibiereCoefficient,
     PolyakStepsize,
@@ -211,6 +212,7 @@ searches = st.one_of(
     st.builds(CubicBracketingLinesearch, fractions, initial_stepsize=lengths, hybrid=st.booleans(), max_trials=trials),
     st.builds(HagerZhangLinesearch, initial_stepsize=lengths, max_trials=trials),
     st.builds(NonmonotoneLinesearch),
+    st.builds(ParabolicLinesearch, lengths),
 )
 stepsizes = st.one_of(
     searches,

@@ -5,6 +5,8 @@ from pathlib import Path
 import gallery
 import pytest
 
+from tests.together import together
+
 ROOT = Path(__file__).parents[1]
 SCRIPTS = gallery.scripts()
 
@@ -31,6 +33,7 @@ def test_every_script_is_listed():
         assert f"gallery/{path.stem}.md" in nav
 
 
+@together()
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_every_axis_is_named_and_has_a_title(path):
     source = path.read_text(encoding="utf-8")

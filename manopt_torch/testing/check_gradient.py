@@ -5,12 +5,19 @@ from typing import Any
 
 import torch
 
-from manopt_torch.errors import ManoptError, OptionsError
-from manopt_torch.manifolds.points import first_leaf
-from manopt_torch.problems import get_cost, get_gradient
-from manopt_torch.testing.slopes import Order, describe, find_order, sample_step_sizes
+from manopt_torch.errors import ManoptError
+from manopt_torch.problems import get_gradient
+from manopt_torch.testing.derivatives import (
+    SLOPE_TOLERANCE,
+    model_errors,
+    off_tangent,
+    start_and_direction,
+    sum_up,
+    table,
+)
+from manopt_torch.testing.slopes import Order, describe
 
-_ORDER, _TOLERANCE = 2, 0.1
+_ORDER = 2
 # how many roundings (as the manifold counts them) a gradient may be off the tangent space: conversions cancel digits
 _TANGENT_ROUNDINGS = 100.0
 
@@ -49,7 +56,7 @@ class GradientReport:
 
     def __str__(self) -> str:
         order = Order(self.slope, self.window, self.exact, self.passed_each)
-        rows = describe(order, _ORDER, _TOLERANCE)
+        rows = describe(order, _ORDER, SLOPE_TOLERANCE)
         rows.append(("tangent", f"off by {self.off_tangent.max():.1e}"))
         return table("check_gradient", self.passed, rows, self.failures)
 
@@ -106,7 +113,7 @@ def check_gradient(
     x, u = start_and_direction(p, x, u, points, generator)
     with torch.no_grad():
         g = get_gradient(p, x)
-        t, errors, order = _model_errors(p, x, u, g, points)
+        t, errors, order = model_errors(p, x, u, (p.M.inner(x, g, u),), points)
         off = off_tangent(p.M, x, g)
     tangent = off <= _TANGENT_ROUNDINGS * p.M.tolerance(torch.float64)
     findings = (("the gradient is not tangent", tangent), ("the gradient is not that of the cost", order.as_wanted))
@@ -115,73 +122,3 @@ def check_gradient(
     if raise_on_failure and not report:
         raise ManoptError(str(report))
     return report
-
-
-def _model_errors(p: Any, x: Any, u: Any, g: Any, points: int) -> tuple[torch.Tensor, torch.Tensor, Order]:
-    move = p.M.exp if p.M.has_exp else p.M.retract
-    t = sample_step_sizes(points)
-    f0, first = get_cost(p, x).cpu(), p.M.inner(x, g, u).cpu()
-    values = torch.stack([get_cost(p, move(x, u, s)) for s in t.tolist()]).cpu()
-    errors = (values - (f0 + expand(t, f0) * first)).abs()
-    scale = values.abs() + f0.abs() + first.abs()
-    return t, errors, find_order(t, errors, scale, _ORDER, _TOLERANCE)
-
-
-# ---- shared with check_hessian --------------------------------------------------------------------------------------
-
-
-def start_and_direction(p: Any, x: Any, u: Any, points: int, generator: torch.Generator | None) -> tuple[Any, Any]:
-    """Fill in a random point and direction, or check those given."""
-    if not isinstance(points, int) or points < 20:
-        raise OptionsError(f"points must be an int of at least 20, so that slopes mean something, got {points!r}")
-    if x is None:
-        if p.data:
-            raise OptionsError("the problem has data, whose batch axes the point must have as well: pass x")
-        x = p.M.random_point(generator=generator, dtype=torch.float64)
-    else:
-        p.M.check_point(x)
-        if first_leaf(x).dtype.to_real() != torch.float64:
-            raise OptionsError(
-                f"derivatives are checked in float64, since {first_leaf(x).dtype} leaves too few digits to see an "
-                "order in: pass x.double() and data of that dtype"
-            )
-        p.check_data(p.M.batch_shape(x))
-    if u is None:
-        u = p.M.random_tangent(x, generator=generator)
-    else:
-        p.M.check_tangent(x, u)
-    return x, u
-
-
-def expand(
-    t: torch.Tensor,  # shape: (points,)
-    like: torch.Tensor,  # shape: (*batch,)
-) -> torch.Tensor:
-    """View step sizes as `(points, 1, ..., 1)`, to go with a batch."""
-    return t.reshape(-1, *(1,) * like.dim())
-
-
-def off_tangent(M: Any, x: Any, v: Any) -> torch.Tensor:
-    """Return how far a vector is off the tangent space, relative to its length where that exceeds one."""
-    return (M.off_tangent(x, v) / M.norm(x, v).clamp(min=1.0)).cpu()
-
-
-def sum_up(findings: tuple[tuple[str, torch.Tensor], ...]) -> tuple[torch.Tensor, tuple[str, ...]]:
-    """Return for which problems everything was right, and sentences on what was not."""
-    failures = tuple(text + _where(ok) for text, ok in findings if not ok.all())
-    return torch.stack([ok for _, ok in findings]).all(0), failures
-
-
-def _where(ok: torch.Tensor) -> str:
-    """Say at which indices of a batch something failed."""
-    if not ok.dim():
-        return ""
-    bad = [tuple(row) for row in torch.nonzero(~ok).tolist()]
-    return f" at batch indices {bad[:5]}" + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
-
-
-def table(name: str, passed: bool, rows: list[tuple[str, str]], failures: tuple[str, ...]) -> str:
-    """Return the outcome of a check as lines of text."""
-    lines = [f"{name}: {'passed' if passed else 'FAILED'}"]
-    lines += [f"  {key:<9} {text}" for key, text in rows]
-    return "\n".join(lines + [f"  failed    {reason}" for reason in failures])

@@ -7,11 +7,18 @@ import torch
 
 from manopt_torch.errors import ManoptError, OptionsError
 from manopt_torch.manifolds.points import map_leaves
-from manopt_torch.problems import get_cost, get_gradient, get_hessian
-from manopt_torch.testing.check_gradient import expand, off_tangent, start_and_direction, sum_up, table
-from manopt_torch.testing.slopes import Order, describe, find_order, sample_step_sizes
+from manopt_torch.problems import get_gradient, get_hessian
+from manopt_torch.testing.derivatives import (
+    SLOPE_TOLERANCE,
+    model_errors,
+    off_tangent,
+    start_and_direction,
+    sum_up,
+    table,
+)
+from manopt_torch.testing.slopes import Order, describe
 
-_ORDER, _TOLERANCE = 3, 0.1
+_ORDER = 3
 # factors of the linear combination that linearity is tried on: no round numbers
 _ALPHA, _BETA = 0.7, -1.3
 
@@ -54,7 +61,7 @@ class HessianReport:
 
     def __str__(self) -> str:
         order = Order(self.slope, self.window, self.exact, self.passed_each)
-        rows = describe(order, _ORDER, _TOLERANCE)
+        rows = describe(order, _ORDER, SLOPE_TOLERANCE)
         rows.append(("linear", f"off by {self.nonlinear.max():.1e}"))
         rows.append(("symmetric", f"off by {self.asymmetric.max():.1e}"))
         rows.append(("tangent", f"off by {self.off_tangent.max():.1e}"))
@@ -117,7 +124,11 @@ def check_hessian(
     x, u = start_and_direction(p, x, u, points, generator)
     with torch.no_grad():
         g, h = get_gradient(p, x), get_hessian(p, x, u)
-        t, errors, order = _model_errors(p, x, u, g, h, points)
+        if not p.M.has_exp and p.M.retraction_order < 2:
+            raise OptionsError(
+                f"{p.M!r} has neither an exponential map nor a retraction of second order, along which to see a Hessian"
+            )
+        t, errors, order = model_errors(p, x, u, (p.M.inner(x, g, u), 0.5 * p.M.inner(x, h, u)), points)
         nonlinear, asymmetric = _linear_and_symmetric(p, x, u, h, generator)
         off = off_tangent(p.M, x, h)
     limit = torch.finfo(torch.float64).eps ** (2 / 3) if tolerance is None else tolerance
@@ -134,22 +145,6 @@ def check_hessian(
     if raise_on_failure and not report:
         raise ManoptError(str(report))
     return report
-
-
-def _model_errors(p: Any, x: Any, u: Any, g: Any, h: Any, points: int) -> tuple[torch.Tensor, torch.Tensor, Order]:
-    M = p.M
-    if not M.has_exp and M.retraction_order < 2:
-        raise OptionsError(
-            f"{M!r} has neither an exponential map nor a retraction of second order, along which to see a Hessian"
-        )
-    move = M.exp if M.has_exp else M.retract
-    t = sample_step_sizes(points)
-    f0, first, second = (value.cpu() for value in (get_cost(p, x), M.inner(x, g, u), 0.5 * M.inner(x, h, u)))
-    values = torch.stack([get_cost(p, move(x, u, s)) for s in t.tolist()]).cpu()
-    s = expand(t, f0)
-    errors = (values - (f0 + s * first + s * s * second)).abs()
-    scale = values.abs() + f0.abs() + first.abs() + second.abs()
-    return t, errors, find_order(t, errors, scale, _ORDER, _TOLERANCE)
 
 
 def _linear_and_symmetric(

@@ -3,7 +3,9 @@
 import copy
 import io
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
 
@@ -18,7 +20,8 @@ from manopt_torch.problems import get_cost, get_gradient
 from manopt_torch.problems.counted import bare_problem
 
 
-class Setting(NamedTuple):
+@dataclass(frozen=True)
+class Setting:
     """What a law is tried on."""
 
     make: Callable[[Any], Any]  # fresh options for a start
@@ -26,6 +29,11 @@ class Setting(NamedTuple):
     x: Any  # shape: (2, *point_shape)
     steps: int
     tolerance: float  # relative, of costs
+
+    @cached_property
+    def plain_run(self) -> Any:
+        """The options of a run of all steps with nothing besides, to which several laws compare another one."""
+        return get_options(solve(self.problem, options_for(self, StopAfterIteration(self.steps))))
 
 
 class StopFirst(StoppingCriterion):
@@ -135,11 +143,10 @@ def agree(s: Setting) -> str:
 def batch(s: Setting) -> str:
     """A problem in a batch of two comes out as it does alone."""
     stop = StopAfterIteration(s.steps)
-    joint = solve(s.problem, options_for(s, stop))
     for k in range(2):
         p, x = lone_problem(s.problem, s.x, k)
         alone = get_options(solve(p, options_for(s, stop, x)))
-        together = map_leaves(lambda leaf, k=k: leaf[k], get_options(joint).x)
+        together = map_leaves(lambda leaf, k=k: leaf[k], s.plain_run.x)
         difference = gap(get_cost(p, together), get_cost(p, alone.x))
         if not difference <= s.tolerance:
             return f"the cost of problem {k} differs by {difference:.1e} from a lone run"
@@ -167,22 +174,18 @@ def _first(value: Any) -> Any:
 def decorate(s: Setting) -> str:
     """Debug and record change no iterate."""
     stop = StopAfterIteration(s.steps)
-    plain = get_options(solve(s.problem, options_for(s, stop)))
     seen = get_options(solve(s.problem, options_for(s, stop), debug=_CountSteps(), record=[":Iterate", ":Cost"]))
-    return "" if same(plain.x, seen.x) else "a run with debug and record ends at another point"
+    return "" if same(s.plain_run.x, seen.x) else "a run with debug and record ends at another point"
 
 
 def by_hand(s: Setting) -> str:
     """Solving does what stepping by hand does."""
-    stop = StopAfterIteration(s.steps)
-    solved = get_options(solve(s.problem, options_for(s, stop)))
-    stepped = get_options(step_by_hand(s.problem, options_for(s, stop)))
-    return "" if same(solved.x, stepped.x) else "solve and the verbs called by hand end at different points"
+    stepped = get_options(step_by_hand(s.problem, options_for(s, StopAfterIteration(s.steps))))
+    return "" if same(s.plain_run.x, stepped.x) else "solve and the verbs called by hand end at different points"
 
 
 def resume(s: Setting) -> str:
     """A run taken up from its state goes on as the uninterrupted one."""
-    through = get_options(solve(s.problem, options_for(s, StopAfterIteration(s.steps))))
     half = solve(s.problem, options_for(s, StopAfterIteration(s.steps // 2)))
     file = io.BytesIO()
     torch.save(state_dict(half), file)
@@ -190,14 +193,13 @@ def resume(s: Setting) -> str:
     rest = options_for(s, StopAfterIteration(s.steps))
     load_state_dict(rest, torch.load(file, weights_only=True))
     solve(s.problem, rest)
-    return "" if same(through.x, get_options(rest).x) else "the resumed run ends at another point"
+    return "" if same(s.plain_run.x, get_options(rest).x) else "the resumed run ends at another point"
 
 
 def again(s: Setting) -> str:
     """Fresh options give the same again."""
-    stop = StopAfterIteration(s.steps)
-    first, second = (get_options(solve(s.problem, options_for(s, stop))) for _ in range(2))
-    return "" if same(first.x, second.x) else "a second run with fresh options ends at another point"
+    second = get_options(solve(s.problem, options_for(s, StopAfterIteration(s.steps))))
+    return "" if same(s.plain_run.x, second.x) else "a second run with fresh options ends at another point"
 
 
 def count(s: Setting) -> str:

@@ -2,11 +2,10 @@
 
 import torch
 
-from benchmarks import derivative_free, timing
+from benchmarks import derivative_free
 
 
-def test_rows(monkeypatch):
-    monkeypatch.setattr(timing.gc, "collect", lambda: 0)  # slow among so many objects
+def test_rows():
     rows = derivative_free.rows(
         size=3,
         evaluations=60,

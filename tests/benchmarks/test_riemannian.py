@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as command
-from benchmarks import riemannian, timing
+from benchmarks import riemannian
 from benchmarks.riemannian import cases, runs
 
 rows = riemannian.rows
@@ -49,8 +49,7 @@ def test_all_contenders_end_at_the_same_cost(name):
                 assert abs(o.cost - float(truth)) < 1e-9, (case.title, solver)
 
 
-def test_rows(monkeypatch):
-    monkeypatch.setattr(timing.gc, "collect", lambda: 0)  # slow among so many objects
+def test_rows():
     table = rows(rounds=1, peers=False, cases=[*SMALL["rayleigh"](), *SMALL["means_batch"]()])
     subjects = [row.subject for row in table]
     assert subjects[:3] == ["SD, manopt_torch", "SD, manopt_torch", "SD, floor"]
@@ -62,8 +61,7 @@ def test_rows(monkeypatch):
     assert table[0].unit == "us/iteration" and table[-1].unit == "ms"
 
 
-def test_with_the_peer(monkeypatch):
-    monkeypatch.setattr(timing.gc, "collect", lambda: 0)
+def test_with_the_peer():
     table = rows(rounds=1, looped=2, cases=[SMALL["rayleigh_batch"]()[0]])
     ours = next(row for row in table if row.subject == "TR, manopt_torch")
     assert ours.peer.startswith("pymanopt") and ours.ratio.median > 0 and ours.met is not None

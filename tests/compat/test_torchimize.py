@@ -10,6 +10,7 @@ from scipy.optimize import least_squares
 from manopt_torch import OptionsError
 from manopt_torch.compat import torchimize
 from manopt_torch.datasets import nist
+from tests.together import together
 
 D = torch.float64
 X = torch.linspace(0, 5, 50, dtype=D)
@@ -72,6 +73,7 @@ def truth(y, weights=1.0):
     return torch.from_numpy(np.stack(found))
 
 
+@together()
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_arguments(name):
     assert list(inspect.signature(getattr(torchimize, name)).parameters) == SIGNATURES[name].split()

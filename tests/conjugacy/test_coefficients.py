@@ -29,6 +29,7 @@ from manopt_torch import (
 )
 from manopt_torch.conjugacy import Proposal
 from manopt_torch.functional.masked import lane_for
+from tests.together import together
 
 D = torch.float64
 BATCHES = pytest.mark.parametrize("batch", [(), (2,), (2, 3)], ids=str)
@@ -65,6 +66,7 @@ def plane(*batch: int) -> tuple[Any, Any]:
     return situation(Euclidean(2), *rows)
 
 
+@together()
 @BATCHES
 @pytest.mark.parametrize(
     ("rule", "value"),
@@ -115,6 +117,7 @@ def test_hager_and_zhang_by_the_formula_of_their_paper(precondition: Any) -> Non
 
 
 # the bound of Hager and Zhang knows the lengths themselves
+@together()
 @pytest.mark.parametrize("rule", [rule for rule in ALL if not isinstance(rule, HagerZhangCoefficient)], ids=repr)
 def test_scaling_the_preconditioner_scales_the_direction(rule: Any) -> None:
     """With P and the former direction three times as long, beta is the same, so the direction is three times as long."""
@@ -124,6 +127,7 @@ def test_scaling_the_preconditioner_scales_the_direction(rule: Any) -> None:
     torch.testing.assert_close(plain, scaled, rtol=1e-12, atol=1e-14)
 
 
+@together()
 @pytest.mark.parametrize("rule", ALL, ids=repr)
 def test_a_problem_alone_gets_the_coefficient_of_its_batch(rule: Any) -> None:
     M, *rows = sphere_pair()
@@ -154,6 +158,7 @@ def test_reprs_and_copies() -> None:
         assert repr(copy.deepcopy(rule)) == repr(rule)
 
 
+@together()
 @pytest.mark.parametrize(
     "make",
     [

@@ -34,6 +34,7 @@ from manopt_torch import (
 )
 from manopt_torch.testing import problem_named
 from tests.contracts.solver_table import SOLVERS
+from tests.together import together
 
 X = torch.eye(3, dtype=torch.float64)[:2]
 NAN = float("nan")
@@ -109,6 +110,7 @@ class Seen(RecordAction):
         self.recorded_values.append(i)
 
 
+@together("name")
 @pytest.mark.parametrize("solver", [s for s in SOLVERS if "gradient" in s.needs], ids=str)
 @pytest.mark.parametrize("name", STARTS)
 def test_a_bad_problem_or_start(solver: Any, name: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,6 +153,7 @@ def test_step_sizes_for_another_batch(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == "" and o.x is X
 
 
+@together()
 @pytest.mark.parametrize(
     ("make", "words"),
     [

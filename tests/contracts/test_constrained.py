@@ -31,6 +31,7 @@ from manopt_torch import (
 from manopt_torch.manifolds.points import leaves
 from tests.contracts.solver_table import StopAt, assert_same_state, at, finite, state_of
 from tests.contracts.watch import Watch
+from tests.together import together
 
 D = torch.float64
 
@@ -63,6 +64,7 @@ def nearest(*batch, dtype=D):
     return problem, torch.full((*batch, 3), 3**-0.5, dtype=dtype)
 
 
+@together("batch")
 @every_solver
 @pytest.mark.parametrize("batch", [(), (2,), (2, 3)], ids=str)
 def test_each_problem_runs_for_itself(options, batch):
@@ -124,6 +126,7 @@ def test_a_cost_that_becomes_nan_ends_at_a_finite_point(options):
     assert bool((o.x[1, 0] <= 0.2).all()) and bool((o.x[::2] - 0.5).abs().max() < 2e-2)
 
 
+@together("batch")
 @every_solver
 @pytest.mark.parametrize("batch", [(), (2,)], ids=str)
 def test_resume_equals_going_on_and_records_change_nothing(options, batch):

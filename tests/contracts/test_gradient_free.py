@@ -60,6 +60,7 @@ from tests.contracts.solver_table import (
     sub_problem,
 )
 from tests.contracts.watch import Watch
+from tests.together import together
 
 
 def linearly_proximal(M: Any, cost: Callable[..., Any], *, data: tuple, vectorized: bool) -> ProximalProblem:
@@ -213,6 +214,7 @@ PLAIN = [(s, c) for s, c in PAIRS if c.name in ("rayleigh, sums", "exponential",
 every_plain_pair = pytest.mark.parametrize(("solver", "case"), PLAIN, ids=[f"{s}-{c}" for s, c in PLAIN])
 
 
+@together("batch")
 @every_pair
 @pytest.mark.parametrize(("batch", "dtype"), [((), DTYPES[1]), ((2,), DTYPES[0]), ((2, 3), DTYPES[0])], ids=str)
 def test_each_problem_runs_for_itself(solver: Any, case: Any, batch: Any, dtype: Any) -> None:
@@ -290,11 +292,12 @@ def test_a_cost_that_becomes_nan_ends_at_a_finite_point(solver: Any) -> None:
     x = torch.zeros(3, *M.point_shape, dtype=torch.float64)
     walls = torch.tensor([[9.0], [1e-4], [9.0]], dtype=torch.float64)
     problem = solver.kind(M, cost, data=(walls,), vectorized=True)
-    o = solve(problem, solver.options(x, stop=StopAfterIteration(300)))
+    o = solve(problem, solver.options(x, stop=StopAfterIteration(100)))
     assert finite((o.x, o.cost)) and bool((o.x[1, 0] <= 1e-4).all())
     assert bool((o.cost[::2] < problem.cost(x, walls)[::2]).all())
 
 
+@together("n")
 @every_plain_pair
 @pytest.mark.parametrize("n", [0, 1, 7])
 def test_n_iterations_are_n_steps_however_late_the_host_reads(solver: Any, case: Any, n: int) -> None:
@@ -304,6 +307,7 @@ def test_n_iterations_are_n_steps_however_late_the_host_reads(solver: Any, case:
     assert_same_state(*map(state_of, runs))
 
 
+@together("batch")
 @every_plain_pair
 @pytest.mark.parametrize("batch", [(), (2,)], ids=str)
 def test_resume_equals_going_on_and_records_change_nothing(solver: Any, case: Any, batch: Any) -> None:
@@ -344,6 +348,7 @@ def test_nothing_is_read_behind_the_back(solver: Any, case: Any) -> None:
     on_meta, start, *_ = case.pose(3, kind=solver.kind, device="meta")
     with Watch() as watch:
         solve(problem, solver.options(x, stop=StopAfterIteration(5)))
-        o = solve(on_meta, solver.options(start, stop=StopAfterIteration(5)))
+        # kernels of the meta device are written in Python: as many steps on points that are scalars only
+        o = solve(on_meta, solver.options(start, stop=StopAfterIteration(5 if case.name == "exponential" else 3)))
     assert not watch.host_reads
     assert all(leaf.is_meta for leaf in leaves(o.x))

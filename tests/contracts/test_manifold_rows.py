@@ -8,6 +8,7 @@ import torch
 from manopt_torch.manifolds import Manifold
 from manopt_torch.manifolds.points import first_leaf, leaves, map_leaves
 from tests.contracts.manifold_cases import TORCH_WARNINGS, assert_close, calls, every_manifold, sample
+from tests.together import together
 
 pytestmark = TORCH_WARNINGS
 
@@ -17,6 +18,7 @@ def rows_of(tree: Any, rows: slice) -> Any:
 
 
 # seven rows: no multiple of the width of vector units, whose last few entries some kernels treat apart
+@together("dtype")
 @every_manifold
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 def test_rows_do_not_depend_on_their_neighbours(M: Manifold, dtype: torch.dtype) -> None:

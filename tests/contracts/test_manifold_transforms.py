@@ -1,9 +1,7 @@
 """Every manifold under the transforms of torch: vmap, compile, other devices, and no hidden wait for a device."""
 
-import sys
 from typing import Any
 
-import pytest
 import torch
 
 from manopt_torch.manifolds import Manifold
@@ -22,13 +20,6 @@ from tests.contracts.watch import Watch
 pytestmark = TORCH_WARNINGS
 
 
-@pytest.fixture
-def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let long iterations run one round, which stands for all: to see what they call, not what they find."""
-    # the module, not the function of its name
-    monkeypatch.setattr(sys.modules["manopt_torch.linalg.frame_log"], "_ROUNDS", {4: 1, 8: 1})
-
-
 @every_manifold
 def test_vmap_of_each_method_is_the_batched_call(M: Manifold) -> None:
     s = sample(M, 3)
@@ -38,7 +29,7 @@ def test_vmap_of_each_method_is_the_batched_call(M: Manifold) -> None:
 
 
 @one_of_a_kind
-def test_methods_compile_as_one_graph(M: Manifold, few_rounds: None) -> None:
+def test_methods_compile_as_one_graph(M: Manifold, few_rounds: None, quick_compiler: None) -> None:
     s = sample(M, 3)
     length = [getattr(M, name) for name in ("dist", "squared_dist") if M.has_log and not inherits(M, name)]
     step = [M.exp] if M.has_exp and next(iter(M.retractions.values())) != "exp" else []

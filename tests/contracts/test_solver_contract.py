@@ -55,6 +55,7 @@ from tests.contracts.solver_table import (
     same_bits,
     state_of,
 )
+from tests.together import together
 
 # the cost at a point whose gradient norm is below a solver's accuracy, and rounding of data and start
 COST_TOLERANCE = dict(zip(DTYPES, (1e-11, 3e-5), strict=True))
@@ -232,6 +233,7 @@ def given_tensors_stay_untouched(run: Run, given: list[Any], former: list[Any]) 
 # ---- runs of the same kind ------------------------------------------------------------------------------------------
 
 
+@together("batch")
 @every_plain_pair
 @pytest.mark.parametrize("batch", [(), (2, 3)], ids=str)
 def test_fresh_options_give_the_same_and_reset_goes_back(solver: Any, case: Any, batch: Any) -> None:
@@ -246,6 +248,7 @@ def test_fresh_options_give_the_same_and_reset_goes_back(solver: Any, case: Any,
     assert_same_state(state_of(solve(problem, first)), state_of(second))
 
 
+@together("batch")
 @every_plain_pair
 @pytest.mark.parametrize("batch", [(), (2, 3)], ids=str)
 def test_solving_again_starts_anew_from_where_the_run_ended(solver: Any, case: Any, batch: Any) -> None:

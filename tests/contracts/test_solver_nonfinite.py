@@ -28,6 +28,7 @@ from tests.contracts.solver_table import (
     state_of,
     sub_problem,
 )
+from tests.together import together
 
 GRADIENT_SOLVERS = [s for s in SOLVERS + STEPSIZES if "gradient" in s.needs]
 
@@ -58,6 +59,7 @@ class _Case:
     provides = frozenset({"mild"})
 
 
+@together("dtype")
 @pytest.mark.parametrize("solver", GRADIENT_SOLVERS, ids=str)
 @every_dtype
 def test_a_cost_that_becomes_nan_later(solver: Any, dtype: Any) -> None:
@@ -91,6 +93,7 @@ def assert_same_alone(solver: Any, problem: Any, x: Any, stop: Any, state: dict[
     assert_same_state(alone, {name: at(value, 2) for name, value in state.items()}, leave_out=unset)
 
 
+@together("dtype")
 @pytest.mark.parametrize("solver", GRADIENT_SOLVERS, ids=str)
 @every_dtype
 def test_a_gradient_that_becomes_nan_while_the_cost_is_finite(solver: Any, dtype: Any) -> None:
@@ -132,6 +135,7 @@ def test_minus_infinity_is_not_a_minimum(solver: Any) -> None:
     assert met.reason_code[1] < 0
 
 
+@together("batch")
 @every_solver
 @pytest.mark.parametrize("batch", [(), (3,)], ids=str)
 def test_if_no_problem_can_start_that_is_an_error(solver: Any, batch: Any) -> None:

@@ -41,6 +41,7 @@ from tests.contracts.solver_table import (
     over,
 )
 from tests.contracts.watch import Watch
+from tests.together import together
 
 # the line search on all problems, the other stepsizes on the plain ones
 WATCHED = [(s, c) for s, c in PAIRS if s is ARMIJO[1] or (s not in ARMIJO and (s, c) in PLAIN)]
@@ -64,7 +65,7 @@ def no_hidden_reads() -> Iterator[None]:
 
 
 @over(WATCHED)
-def test_a_run_on_the_meta_device_reads_nothing(solver: Any, case: Any) -> None:
+def test_a_run_on_the_meta_device_reads_nothing(solver: Any, case: Any, few_rounds: None) -> None:
     for batch in [(3,), ()] if case.name == "product" else [(3,)]:
         problem, x, *_ = solver.pose(case, *batch, device="meta")
         with no_hidden_reads():  # on this device, also uploads for which the host would wait
@@ -194,6 +195,7 @@ def test_a_line_search_reads_once_a_trial(solver: Any) -> None:
 # ---- evaluations ----------------------------------------------------------------------------------------------------
 
 
+@together("batch")
 @every_plain_pair
 @pytest.mark.parametrize("batch", [(), (3,)], ids=str)
 def test_one_gradient_a_step_and_one_at_the_start(solver: Any, case: Any, batch: Any) -> None:

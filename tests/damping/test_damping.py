@@ -12,14 +12,17 @@ from manopt_torch import (
     Product,
     ResidualDamping,
     Sphere,
+    levenberg_marquardt,
 )
 from manopt_torch.damping.base import Gauge
 from manopt_torch.functional.gauss_newton import squared_sizes
 from manopt_torch.functional.masked import Batch, Lone
+from tests.together import together
 
 D = torch.float64
 
 
+@together()
 @pytest.mark.parametrize(
     ("rule", "ratio", "accepted", "wanted"),
     [
@@ -87,3 +90,12 @@ def test_sizes_of_coordinates():
 
 def test_residual_damping_goes_with_the_cost():
     assert ResidualDamping().strength(0.5, 3.0) == 3.0 and NielsenDamping().strength(0.5, 3.0) == 0.5
+
+
+def test_a_parameter_without_influence_at_the_start_is_not_thrown_away():
+    # Powell's badly scaled function at (0, 100), a hundred times its published start: exp(-100) is all that is felt
+    # of the second parameter, and the first, which is zero, has no size to go by
+    f = lambda x: torch.stack([1e4 * x[..., 0] * x[..., 1] - 1, torch.exp(-x).sum(-1) - 1.0001], -1)  # noqa: E731
+    start = torch.tensor([0.0, 100.0], dtype=torch.float64)
+    o = levenberg_marquardt(Euclidean(2), f, start, return_options=True)
+    assert o.cost < 1e-8 and (o.x[1] - 100).abs() < 50

@@ -5,6 +5,7 @@ import torch
 
 from manopt_torch import OptionsError
 from manopt_torch.datasets import nist
+from tests.together import together
 
 D = torch.float64
 every_problem = pytest.mark.parametrize("name", nist.names())
@@ -17,6 +18,7 @@ def test_there_are_27_problems_of_three_levels():
     assert all(nist.load(name).level == "higher" for name in nist.names("higher"))
 
 
+@together()
 @every_problem
 def test_the_certified_parameters_have_the_certified_residuals(name):
     p = nist.load(name)
@@ -39,6 +41,7 @@ def test_the_certified_standard_deviations_follow_from_the_jacobian(name):
     torch.testing.assert_close(deviations, p.standard_deviations, rtol=2e-6, atol=0)
 
 
+@together()
 @every_problem
 def test_shapes_and_a_batch(name):
     p = nist.load(name)

@@ -25,6 +25,7 @@ from manopt_torch import (
     WeightDecayRule,
 )
 from tests.directions.probing import directions
+from tests.together import together
 
 D = torch.float64
 
@@ -152,6 +153,7 @@ def test_coordinate_momentum() -> None:
     assert (late > 1).double().mean().item() == pytest.approx(1 - 0.9**3, abs=0.01)
 
 
+@together()
 @pytest.mark.parametrize("n", [1, 2, 3, 6, 7])
 @pytest.mark.parametrize("sigma", [0.0, 0.5, 3.0])
 def test_smoothing_solves_its_equation(n: int, sigma: float) -> None:
@@ -195,6 +197,7 @@ WRONG = [
 ]
 
 
+@together()
 @pytest.mark.parametrize(("make", "message"), WRONG, ids=[message for _, message in WRONG])
 def test_wrong_parameters_are_refused(make: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -53,6 +53,7 @@ from manopt_torch import (
 )
 from manopt_torch.manifolds.points import leaves, map_leaves
 from tests.directions.probing import options
+from tests.together import together
 
 D = torch.float64
 ANYWHERE = [
@@ -136,6 +137,7 @@ def test_a_rule_keeps_the_laws(rule: Any, M: Any) -> None:
     assert all(map(torch.equal, leaves(resumed.x), leaves(together.x)))
 
 
+@together()
 @pytest.mark.parametrize("M", [Stiefel(4, 2), SymmetricPositiveDefinite(3), Power(Sphere(3), 2)], ids=repr)
 @pytest.mark.parametrize(
     "rule", [AdamRule(), AverageGradientRule(3), NesterovRule(0.9)], ids=lambda r: type(r).__name__
@@ -153,6 +155,7 @@ def test_what_is_remembered_is_carried_along(rule: Any, M: Any) -> None:
         o.gradient = p.get_gradient(o.x)
 
 
+@together()
 @pytest.mark.parametrize("rule", [*FLAT_ONLY, Chain([SignRule()]), AdamRule(inner=SignRule())], ids=repr)
 def test_rules_for_entries_are_refused_on_curved_manifolds(rule: Any) -> None:
     with pytest.raises(OptionsError, match="Rule changes single entries.*Sphere"):

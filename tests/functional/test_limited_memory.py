@@ -9,6 +9,7 @@ from manopt_torch import Euclidean, Product, Sphere
 from manopt_torch.functional.limited_memory import empty_memory, pushed, two_loop
 from manopt_torch.functional.masked import lane_for
 from manopt_torch.manifolds.points import leaves, map_leaves, new_axis
+from tests.together import together
 
 D = torch.float64
 
@@ -21,6 +22,7 @@ def operator(M: Any, x: Any, pairs: list, q: Any, scale: float | None = 1.0) -> 
     return two_loop(M, lane, x, q, steps, changes, m, lambda r, ratio: lane.scale(ratio if scale is None else scale, r))
 
 
+@together()
 @pytest.mark.parametrize("batch", [(), (3,), (2, 3)], ids=str)
 @pytest.mark.parametrize("scaled", [False, True])
 def test_it_is_the_product_of_dense_updates(batch: Any, scaled: bool) -> None:
@@ -50,6 +52,7 @@ def test_pairs_without_positive_curvature_have_no_part() -> None:
     assert torch.equal(operator(M, x, [], q), q)
 
 
+@together()
 @pytest.mark.parametrize("M", [Euclidean(), Sphere(3), Product(Sphere(3), Euclidean())], ids=repr)
 @pytest.mark.parametrize("batch", [(), (2,)], ids=str)
 def test_it_maps_the_newest_change_to_its_step(M: Any, batch: Any) -> None:

@@ -178,3 +178,35 @@ def test_frozen_problems_keep_their_steps_and_do_not_fail():
     found = armijo(lane, probe, cost, slope, step, active, rule(max_increases=2), lambda: lane.full(0.0))
     assert found.step.tolist() == [2.0, 0.5]
     assert found.failed.tolist() == [False, False]
+
+
+def batch_search(lines, step=1.0):
+    """Search along several functions of the step at once; return what is found and the steps of every round."""
+    lane, tried = Batch((len(lines),), torch.zeros(len(lines), dtype=D)), []
+
+    def probe(s):
+        tried.append(s.tolist())
+        return Trial(s, torch.tensor([f(t) for (f, _), t in zip(lines, s.tolist(), strict=True)], dtype=D), None)
+
+    cost, slope = (torch.tensor(values, dtype=D) for values in zip(*((f(0.0), s) for f, s in lines), strict=True))
+    found = armijo(lane, probe, cost, slope, lane.full(step), lane.full(True), rule(), lambda: lane.full(0.0))
+    assert found.trial.x.tolist() == found.step.tolist() and not found.failed.any()
+    return found.step.tolist(), tried
+
+
+def test_some_problems_grow_while_others_shrink():
+    assert batch_search([FUNCTIONS[0], (lambda s: -s if s < 3 else 9.0, -1.0)])[1] == [
+        [1, 1],
+        [0.5, 2],
+        [0.25, 4],
+        [0.125, 2],
+    ]
+
+
+def test_the_former_trial_is_returned_where_all_that_moved_go_back():
+    # the second holds at once, in equality; the first grows twice, the third once
+    lines = [(lambda s: -s if s < 3 else 9.0, -1.0), FUNCTIONS[2]]
+    assert batch_search(lines) == ([2.0, 1.0], [[1, 1], [2, 1], [4, 1]])
+    # of those that grew last, one stays: the others are evaluated with it once more
+    lines = [(lambda s: -s if s < 3 else 9.0, -1.0), (lambda s: {4.0: -2.0}.get(s, -s), -1.0)]
+    assert batch_search(lines) == ([2.0, 4.0], [[1, 1], [2, 2], [4, 4], [2, 4]])

@@ -9,6 +9,7 @@ import torch
 from manopt_torch import Circle, Euclidean, Product
 from manopt_torch.functional import masked
 from manopt_torch.functional.masked import Batch, Lone, any_active, count_active, host_read, lane_for
+from tests.together import together
 
 NUMBERS = [0.0, -0.0, 1.0, -2.5, 1e308, 1e-320, math.inf, -math.inf, math.nan]
 PAIRS = [(a, b) for a in NUMBERS for b in NUMBERS]
@@ -159,6 +160,7 @@ def test_sizes_do_not_overflow():
     assert Batch((1,), x).finite(x).all() and LONE.finite(x[0])
 
 
+@together()
 @pytest.mark.parametrize(
     ("M", "x", "lone", "shape"),
     [

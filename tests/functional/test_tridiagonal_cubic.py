@@ -5,6 +5,7 @@ import torch
 
 from manopt_torch.functional.masked import Batch, Lone
 from manopt_torch.functional.tridiagonal_cubic import minimize_tridiagonal_cubic
+from tests.together import together
 
 F64 = torch.float64
 
@@ -18,6 +19,7 @@ def dense(diagonal: torch.Tensor, beside: torch.Tensor) -> torch.Tensor:
     return torch.diag(diagonal) + torch.diag(beside, 1) + torch.diag(beside, -1)
 
 
+@together()
 @pytest.mark.parametrize("sigma", [1e-8, 1e-3, 1.0, 1e4])
 @pytest.mark.parametrize("shift", [-30.0, 0.0, 3.0])
 @pytest.mark.parametrize("k", [1, 2, 5, 12])

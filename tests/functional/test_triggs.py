@@ -5,6 +5,7 @@ import torch
 
 from manopt_torch import BlockLoss, CauchyLoss, HuberLoss, TolerantLoss, TukeyLoss
 from manopt_torch.functional.triggs import correct, squared_blocks, triggs_factors
+from tests.together import together
 
 D = torch.float64
 LOSSES = [HuberLoss(), CauchyLoss(), TukeyLoss(), TolerantLoss(0.5, 0.3)]
@@ -19,6 +20,7 @@ def robust_cost(loss, r):
     return 0.5 * loss.rho(squared_blocks(r, loss.block_size)).value.sum(-1)
 
 
+@together()
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
 @pytest.mark.parametrize("size", [1, 2, 3])
 @pytest.mark.parametrize("strict", [True, False])
@@ -33,6 +35,7 @@ def test_the_gradient_is_exact(loss, size, strict):
     torch.testing.assert_close((Jt.mT @ rt.unsqueeze(-1)).squeeze(-1), truth, rtol=1e-8, atol=1e-9)
 
 
+@together()
 @pytest.mark.parametrize("loss", [TolerantLoss(0.5, 0.3), CauchyLoss(2.0), HuberLoss()], ids=repr)
 @pytest.mark.parametrize("size", [1, 2])
 def test_the_hessian_is_exact_for_linear_residuals_where_it_is_positive(loss, size):

@@ -21,6 +21,7 @@ from manopt_torch.functional.truncated_cg import (
     rewind,
     truncated_cg,
 )
+from tests.together import together
 
 F64 = torch.float64
 EXACT = CGRule(1.0, 1e-12, 50)
@@ -65,6 +66,7 @@ def test_the_minimiser_inside_solves_newtons_equation_with_one_product_an_iterat
     assert found.ee == pytest.approx(found.eta.square().sum().item(), rel=1e-12)
 
 
+@together()
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("shift", [9.0, 2.0])
 def test_a_small_ball_is_left_at_its_boundary_below_the_cauchy_point(seed: int, shift: float) -> None:
@@ -109,6 +111,7 @@ def test_the_residual_rule() -> None:
         assert found.count == 1 or (a @ before.eta + scale * g).norm() > target
 
 
+@together()
 @pytest.mark.parametrize("radius", [0.3, 0.05, 1e-3])
 @pytest.mark.parametrize("seed", range(3))
 def test_going_back_gives_what_a_fresh_iteration_gives_without_a_product(radius: float, seed: int) -> None:

@@ -8,6 +8,7 @@ import torch
 from manopt_torch.functional.masked import Batch, Lone
 from manopt_torch.functional.truncated_cg import EXCEEDED, NEGATIVE_CURVATURE, RESIDUAL, CGState
 from manopt_torch.functional.trust_region import RadiusRule, model_quality, next_radius
+from tests.together import together
 
 RULE = RadiusRule(4.0, 0.1, 0.25, 0.75, 2.0)
 # radius, squared length, reason, rho, accepted -> the next radius
@@ -29,6 +30,7 @@ def state(reason: object, ee: object) -> CGState:
     return CGState(*[None] * 11, ee)._replace(reason=reason)  # pyright: ignore
 
 
+@together()
 @pytest.mark.parametrize(("radius", "ee", "reason", "rho", "accepted", "expected"), TABLE)
 def test_the_radius_of_a_lone_problem(
     radius: float, ee: float, reason: int, rho: float, accepted: bool, expected: float

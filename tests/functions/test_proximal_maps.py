@@ -39,6 +39,7 @@ from manopt_torch import (
     record_to_dict,
 )
 from manopt_torch.manifolds.points import leaves, map_leaves
+from tests.together import together
 
 D = torch.float64
 BASES = [Circle(), Euclidean(2), Sphere(3), Hyperboloid(3), SymmetricPositiveDefinite(2), Product(Sphere(3), Circle())]
@@ -71,6 +72,7 @@ def assert_stationary(M, lam, x, y, gradient, tolerance=1e-9):
 
 
 # ---- optimality -----------------------------------------------------------------------------------------------------
+@together()
 @pytest.mark.parametrize("M", BASES, ids=repr)
 @pytest.mark.parametrize("p", [1, 2])
 def test_maps_of_distance_and_pair_are_stationary(M, p):
@@ -83,6 +85,7 @@ def test_maps_of_distance_and_pair_are_stationary(M, p):
     assert_stationary(M, lam, (first, second), both, grad_tv(M, both, p))
 
 
+@together()
 @pytest.mark.parametrize("M", BASES, ids=repr)
 def test_long_steps_end_at_the_data_and_at_the_mid_point(M):
     x = points(M, 5, 2)
@@ -218,6 +221,7 @@ def test_single_precision_stays_and_gradients_pass(base):
 
 
 # ---- collaborative --------------------------------------------------------------------------------------------------
+@together()
 @pytest.mark.parametrize("p", [1, 2, math.inf])
 @pytest.mark.parametrize("q", [1, 2, math.inf])
 def test_collaborative_map_is_optimal(p, q):

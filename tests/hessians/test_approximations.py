@@ -24,6 +24,7 @@ from manopt_torch import (
 )
 from manopt_torch.hessians.coordinates import carry_operator, times
 from manopt_torch.manifolds.points import leaves
+from tests.together import together
 
 F64 = torch.float64
 
@@ -55,6 +56,7 @@ def test_differences_of_gradients(M: Any) -> None:
     assert all(not leaf.any() for leaf in leaves(nothing))
 
 
+@together()
 @pytest.mark.parametrize("M", MANIFOLDS, ids=repr)
 @pytest.mark.parametrize("rule", [ApproxHessianSymmetricRankOne(), ApproxHessianBFGS()], ids=repr)
 def test_the_secant_equation_holds_after_a_step(M: Any, rule: Any) -> None:
@@ -141,6 +143,7 @@ def test_updates_learn_a_quadratic() -> None:
     torch.testing.assert_close(o.memory[rule]["matrix"], a, rtol=0, atol=1e-8)
 
 
+@together()
 @pytest.mark.parametrize(
     "make",
     [

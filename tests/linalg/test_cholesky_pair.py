@@ -8,6 +8,7 @@ import torch
 from manopt_torch.linalg import symmetric_part
 from manopt_torch.linalg.cholesky_pair import cholesky_pair
 from manopt_torch.manifolds import SymmetricPositiveDefinite
+from tests.together import together
 
 # forward-mode rules of torch are made by torch.jit, which warns of its own deprecation
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
@@ -19,6 +20,7 @@ def points(n: int, count: int, dtype: torch.dtype = torch.float64) -> torch.Tens
     return SymmetricPositiveDefinite(n).random_point(count, generator=generator, dtype=dtype)
 
 
+@together()
 @SIZES
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_factors_are_those_of_lapack(n: int, dtype: torch.dtype) -> None:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from manopt_torch.linalg.damped_least_squares import by_augmented_qr, by_pseudo_inverse, by_row_space, pseudo_inverse
+from tests.together import together
 
 D = torch.float64
 BATCHES = [(), (3,), (2, 3)]
@@ -31,6 +32,7 @@ def truth(J, r, d):
     return torch.from_numpy(np.stack(rows)).reshape(d.shape)
 
 
+@together()
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize(("m", "n"), [(8, 3), (3, 3), (3, 5), (1, 1)])
 @pytest.mark.parametrize("way", [by_augmented_qr, by_row_space])

@@ -7,6 +7,7 @@ import scipy.linalg
 import torch
 
 from manopt_torch.linalg.orthogonal import cayley, from_complement, polar, qr_unique, to_complement
+from tests.together import together
 
 # forward-mode rules of torch are made by torch.jit, which warns of its own deprecation
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
@@ -78,6 +79,7 @@ def test_cayley_is_the_dense_formula(dtype: torch.dtype) -> None:
     assert_orthonormal(got)
 
 
+@together()
 @every_field
 @pytest.mark.parametrize("top", ["any", "singular", "identity", "minus identity"])
 def test_complements_are_orthonormal_whatever_stands_on_top(top: str, dtype: torch.dtype) -> None:

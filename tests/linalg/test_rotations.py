@@ -23,6 +23,7 @@ from manopt_torch.linalg.rotations import (
     stumpff,
     vee,
 )
+from tests.together import together
 
 # forward-mode rules of torch are made by torch.jit, which warns of its own deprecation
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
@@ -37,6 +38,7 @@ def axes(n: int = 20) -> torch.Tensor:
     return a / torch.linalg.vector_norm(a, dim=-1, keepdim=True)
 
 
+@together()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("s", [0.0, 1e-20, 1e-6, 1e-3, 0.3, 1.0, 3.99, 4.0, 4.01, 9.8])
 def test_stumpff_functions_are_the_sums_of_their_series(s: float, dtype: torch.dtype) -> None:
@@ -67,6 +69,7 @@ def test_hat_is_the_cross_product_and_vee_undoes_it() -> None:
     assert torch.equal(vee(EYE + hat(w)), w)  # of the skew part
 
 
+@together()
 @pytest.mark.parametrize("theta", ANGLES)
 def test_exponential_and_logarithm_agree_with_scipy(theta: float) -> None:
     w = theta * axes()
@@ -94,6 +97,7 @@ def test_a_tiny_rotation_keeps_its_digits_in_single_precision() -> None:
     torch.testing.assert_close(rotation_vector(hat(w)), w, rtol=3e-7, atol=0)
 
 
+@together()
 @pytest.mark.parametrize("theta", [*ANGLES, math.pi])
 def test_quaternions_agree_with_scipy(theta: float) -> None:
     reference = Rotation.from_rotvec(theta * axes().numpy())

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from manopt_torch.linalg import angle_between, angle_over_sine, arctan2, cos_and_sinc_sqrt, safe_sqrt, squared_angle
+from tests.together import together
 
 mpmath.mp.dps = 40
 
@@ -23,6 +24,7 @@ FUNCTIONS: dict[str, tuple[Callable, Callable]] = {
 }
 
 
+@together()
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("s", [1e-30, 1e-12, 1e-6, 0.003, 0.009999, 0.010001, 0.02, 0.1, 0.5, 0.9])
 def test_values_and_three_derivatives(name: str, s: float) -> None:
@@ -91,6 +93,7 @@ def test_arctan2_has_the_values_and_derivatives_of_the_angle():
     torch.testing.assert_close(ours, theirs, rtol=1e-14, atol=0)
 
 
+@together()
 @pytest.mark.parametrize("y", [0.0, -0.0, 1.0, -1.0])
 @pytest.mark.parametrize("x", [0.0, 1.0, -1.0, -0.5, 2.0])
 def test_arctan2_on_the_axes_and_diagonals(y, x):
@@ -106,6 +109,8 @@ def test_angle_between_from_coincident_to_opposite():
     theta = torch.tensor([0.0, 1e-9, 0.5, math.pi / 2, 2.0, math.pi - 1e-9, math.pi], dtype=torch.float64)
     found = angle_between(2 * torch.sin(theta / 2), 2 * torch.cos(theta / 2))
     torch.testing.assert_close(found, theta, rtol=1e-15, atol=0)
+    opposite = [torch.tensor(norm, dtype=torch.float64, requires_grad=True) for norm in (2.0, 0.0)]
+    assert torch.autograd.grad(angle_between(*opposite), opposite) == (0, 0)  # as far as there is a derivative
     assert bool(torch.isnan(arctan2(theta, theta * math.nan)).all())
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from manopt_torch.linalg.schur import rows_touch_one_block, solve_by_schur_complement, two_blocks
+from tests.together import together
 
 D = torch.float64
 
@@ -19,6 +20,7 @@ def jacobian(*batch, first=4, blocks=6, size=3, rows=5, seed=0):
     return torch.cat([head, tail.flatten(-2)], -1)
 
 
+@together()
 @pytest.mark.parametrize("batch", [(), (3,), (2, 3)])
 @pytest.mark.parametrize("size", [1, 3])
 def test_equal_to_a_dense_solve(batch, size):

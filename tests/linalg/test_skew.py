@@ -14,6 +14,7 @@ from manopt_torch.linalg.skew import (
     skew_from_vector,
     skew_to_vector,
 )
+from tests.together import together
 
 every_field = pytest.mark.parametrize("is_complex", [False, True], ids=["real", "complex"])
 
@@ -27,6 +28,7 @@ def eigen(A: torch.Tensor) -> SkewEigen:
     return SkewEigen(*torch.linalg.eigh(-1j * A))
 
 
+@together()
 @every_field
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
 def test_coordinates_are_one_to_one_and_keep_half_of_the_squared_norm(n: int, is_complex: bool) -> None:

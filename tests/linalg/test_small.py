@@ -7,6 +7,7 @@ import torch
 
 from manopt_torch.linalg import sym_eigh
 from manopt_torch.linalg.small import eigh_in_closed_form
+from tests.together import together
 
 COUNT = 2000
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -54,6 +55,7 @@ KINDS = [
 ]
 
 
+@together()
 @SIZES
 @DTYPES
 @pytest.mark.parametrize("kind", KINDS)
@@ -85,6 +87,7 @@ def test_what_is_not_finite_becomes_nan_and_spares_its_neighbours(bad: float) ->
                 assert torch.equal(vectors[[0, 2]], clean_vectors[[0, 2]])
 
 
+@together()
 @SIZES
 @DTYPES
 def test_a_matrix_gets_the_same_bits_in_every_batch(n: int, dtype: torch.dtype) -> None:

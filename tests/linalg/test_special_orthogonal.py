@@ -9,6 +9,7 @@ import torch
 
 from manopt_torch.errors import MissingDerivativeError
 from manopt_torch.linalg.special_orthogonal import nearest_rotation, rotation_expm1, rotation_log, skew_part
+from tests.together import together
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
@@ -42,12 +43,14 @@ def planes(n: int, angles: tuple[float, ...]) -> tuple[torch.Tensor, torch.Tenso
     return V @ A @ V.mT, V @ E @ V.mT
 
 
+@together()
 @every_case
 def test_exponential_turns_planes(n: int, angles: tuple[float, ...]) -> None:
     A, E = planes(n, angles)
     torch.testing.assert_close(rotation_expm1(skew_part(A)), E, rtol=0, atol=3e-15 * max(min(max(angles), 1), 1e-30))
 
 
+@together()
 @every_case
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_logarithm_has_the_angles_and_inverts(n: int, angles: tuple[float, ...], dtype: torch.dtype) -> None:

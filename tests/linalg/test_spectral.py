@@ -20,6 +20,7 @@ from manopt_torch.linalg import (
     symmetric_part,
 )
 from manopt_torch.linalg.divided_differences import first_difference, second_difference
+from tests.together import together
 
 # forward-mode rules of torch are made by torch.jit, which warns of its own deprecation
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
@@ -71,6 +72,7 @@ def test_two_derivatives_are_those_of_finite_differences(name: str, spectrum: li
     assert torch.autograd.gradgradcheck(FUNCTIONS[name][0], (X,), check_fwd_over_rev=True, fast_mode=True)
 
 
+@together()
 @pytest.mark.parametrize("name", EXACT)
 @pytest.mark.parametrize("gap", [0.0, 1e-14, 1e-9, 1e-5, 6e-4, 9e-4, 1e-2, 1.0, 20.0])
 def test_divided_differences_have_no_cancellation(name: str, gap: float) -> None:

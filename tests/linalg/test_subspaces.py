@@ -8,6 +8,7 @@ import torch
 
 from manopt_torch.linalg import normal_part, principal_angles
 from manopt_torch.linalg.subspaces import subspace_pair
+from tests.together import together
 
 KINDS = {torch.float64: torch.float32, torch.complex128: torch.complex64}
 ANGLES = [
@@ -31,6 +32,7 @@ def pair(angles: list[float], dtype: torch.dtype, same_basis: bool) -> tuple[tor
     return X, Y if same_basis else Y @ orthonormal(3, 3, dtype, seed=1)
 
 
+@together()
 @pytest.mark.parametrize("same_basis", [True, False])
 @pytest.mark.parametrize("dtype", KINDS)
 @pytest.mark.parametrize("angles", ANGLES, ids=str)
@@ -46,6 +48,7 @@ def scipys(X: torch.Tensor, Y: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(scipy.linalg.subspace_angles(X.numpy(), Y.numpy()))
 
 
+@together()
 @pytest.mark.parametrize("same_basis", [True, False])
 @pytest.mark.parametrize("dtype", KINDS)
 @pytest.mark.parametrize("angles", ANGLES, ids=str)

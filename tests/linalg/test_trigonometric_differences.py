@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from manopt_torch.linalg.divided_differences import first_difference, second_difference
+from tests.together import together
 
 EXACT = {
     "cos": mpmath.cos,
@@ -59,6 +60,7 @@ def exact(name: str, arguments: list[float]) -> tuple[float, float]:
         return float(mpmath.re(first)), float(mpmath.re(second))
 
 
+@together()
 @pytest.mark.parametrize("name", EXACT)
 def test_single_precision_keeps_its_digits(name: str) -> None:
     x = torch.linspace(0.0, 1.0, 7)

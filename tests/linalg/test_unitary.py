@@ -7,6 +7,7 @@ import scipy.linalg
 import torch
 
 from manopt_torch.linalg import unitary_angles, unitary_exp, unitary_log, unitary_root
+from tests.together import together
 
 # forward-mode rules of torch are made by torch.jit, which warns of its own deprecation
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
@@ -37,6 +38,7 @@ def with_angles(angles: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
     return (frame * t) @ frame.mH, E
 
 
+@together()
 @pytest.mark.parametrize("angles", SPECTRA, ids=str)
 def test_log_exp_and_root_are_those_of_the_spectrum(angles: list[float]) -> None:
     K, E = with_angles(angles)
@@ -76,6 +78,7 @@ def test_a_half_turn_has_one_of_its_logarithms() -> None:
     torch.testing.assert_close(unitary_angles(noisy).abs(), torch.full((3,), math.pi, dtype=torch.float64))
 
 
+@together()
 @pytest.mark.parametrize("angle", [1e-7, 1e-5, 1e-3, 0.1, 1.0, 3.0, math.pi - 1e-3, math.pi - 1e-5, math.pi])
 def test_single_precision_keeps_its_digits(angle: float) -> None:
     _, E = with_angles([angle, -0.5 * angle, 0.0])

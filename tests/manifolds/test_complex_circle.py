@@ -10,6 +10,7 @@ import torch
 from manopt_torch import GradientDescentOptions, GradientProblem, StopWhenGradientNormLess, solve
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds import Circle, ComplexCircle
+from tests.together import together
 
 M = ComplexCircle(4)
 
@@ -62,6 +63,7 @@ def test_antipodes() -> None:
     assert M.inverse_retract(x, -x, method="projection").isnan().all()
 
 
+@together()
 @pytest.mark.parametrize("angle", [1e-7, 3e-7, 1e-5, 1e-3, 0.1, 1.0, 3.0, math.pi - 1e-4, math.pi - 1e-6])
 def test_float32_keeps_relative_accuracy(angle: float) -> None:
     x = phases(0.1, 1.0, 2.0, -2.5)

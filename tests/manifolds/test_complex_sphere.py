@@ -8,6 +8,7 @@ import torch
 from manopt_torch import GradientDescentOptions, GradientProblem, StopWhenGradientNormLess, solve
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds import ComplexSphere, Sphere
+from tests.together import together
 
 M, S = ComplexSphere(3), Sphere(6)
 
@@ -58,6 +59,7 @@ def test_a_phase_moves_a_point_along_a_great_circle() -> None:
         torch.testing.assert_close(M.log(x, y), 1j * phase * x, rtol=1e-6, atol=0)
 
 
+@together()
 @pytest.mark.parametrize("angle", [1e-7, 1e-5, 1e-3, 0.1, 1.0, 3.0, math.pi - 1e-4, math.pi])
 def test_float32_keeps_relative_accuracy(angle: float) -> None:
     x, u, *_ = sample()

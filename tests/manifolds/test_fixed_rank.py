@@ -11,6 +11,7 @@ from manopt_torch import steepest_descent
 from manopt_torch.errors import NotOnManifoldError, OptionsError
 from manopt_torch.manifolds import FixedRank, FixedRankPoint, FixedRankTangent
 from manopt_torch.manifolds.points import leaves, map_leaves
+from tests.together import together
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
@@ -75,6 +76,7 @@ def test_dense_arrays_project_to_the_truncated_decomposition() -> None:
     close(M.matrix(M.project_point(factors)), factors[0] @ factors[1] @ factors[2].mT)
 
 
+@together()
 @pytest.mark.parametrize("sizes", [(6, 5, 2), (3, 5, 2), (4, 4, 4), (3, 2, 1)], ids=str)
 @pytest.mark.parametrize("t", [0.0, 1e-9, 0.1, 1.0, 30.0])
 def test_the_retraction_is_the_truncated_decomposition_and_turns_the_bases_least(sizes: tuple, t: float) -> None:

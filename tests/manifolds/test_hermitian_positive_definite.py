@@ -10,6 +10,7 @@ import torch
 from manopt_torch import GradientProblem, mean
 from manopt_torch.manifolds import HermitianPositiveDefinite, SymmetricPositiveDefinite
 from manopt_torch.testing import check_gradient
+from tests.together import together
 
 # forward-mode rules of torch are made by torch.jit, which warns of its own deprecation
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
@@ -72,6 +73,7 @@ def test_distances_do_not_change_under_congruence_and_inversion() -> None:
     torch.testing.assert_close(M.dist(torch.linalg.inv(x), torch.linalg.inv(y)), M.dist(x, y))
 
 
+@together()
 @pytest.mark.parametrize("length", [1e-7, 1e-5, 1e-3, 0.1, 1.0, 5.0])
 def test_float32_keeps_relative_accuracy(length: float) -> None:
     x, _, u, *_ = sample(20)

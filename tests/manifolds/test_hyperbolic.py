@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from manopt_torch import Hyperboloid, OptionsError, PoincareBall, ball_from_hyperboloid, hyperboloid_from_ball
+from tests.together import together
 
 D = torch.float64
 
@@ -12,6 +13,7 @@ def draws(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=D)
 
 
+@together()
 @pytest.mark.parametrize("radius", [0.1, 1.0, 3.0, 6.0])
 @pytest.mark.parametrize("gap", [1e-3, 0.5])
 def test_float32_distances_along_a_ray(radius, gap):

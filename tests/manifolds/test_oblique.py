@@ -7,6 +7,7 @@ import torch
 
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds import ComplexSphere, Manifold, Oblique, Power, Sphere
+from tests.together import together
 
 CASES = [(Oblique(3, 4), Sphere(3)), (Oblique(2, 3, field="complex"), ComplexSphere(2))]
 
@@ -64,6 +65,7 @@ def test_the_inverse_retraction_is_nan_in_columns_outside_its_image_only() -> No
     torch.testing.assert_close(u[:, 1], torch.tensor([0.75, 0.0]))
 
 
+@together()
 @pytest.mark.parametrize("distance", [1e-7, 1e-5, 1e-3, 0.1, 1.0, 3.0, math.pi])
 def test_float32_keeps_relative_accuracy_in_each_column(distance: float) -> None:
     M = Oblique(3, 2)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from manopt_torch.manifolds import points
+from tests.together import together
 
 
 class Pair(NamedTuple):
@@ -36,6 +37,7 @@ def test_a_new_axis_stands_before_the_own_axes() -> None:
     assert [leaf.shape for leaf in points.new_axis(tree, ((3,), ()))] == [(5, 1, 3), (5, 1)]
 
 
+@together()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3), (64, 17), (5, 4, 4)], ids=str)
 def test_float_and_tensor_steps_round_alike(dtype: torch.dtype, shape: tuple[int, ...]) -> None:

@@ -11,6 +11,7 @@ import torch
 from manopt_torch import steepest_descent
 from manopt_torch.errors import NotOnManifoldError, OptionsError
 from manopt_torch.manifolds import Elliptope, PSDFixedRank, Spectrahedron
+from tests.together import together
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
@@ -207,6 +208,7 @@ def test_distance_is_the_arc_cosine_of_the_nuclear_norm() -> None:
     assert M.dist(x, y).item() == pytest.approx(math.acos(nuclear), rel=1e-13)
 
 
+@together()
 @pytest.mark.parametrize("theta", [1e-6, 1e-4, 1e-2, 1.0, 1.5, math.pi / 2 - 1e-3, math.pi / 2])
 def test_one_column_is_the_projective_space_also_in_float32(theta: float) -> None:
     M = Spectrahedron(2, 1)
@@ -231,6 +233,7 @@ def test_max_cut_of_an_odd_cycle(n: int) -> None:
     )
 
 
+@together()
 @pytest.mark.parametrize("smallest", [0.0, 1e-12, 1e-8, 1e-4])
 @pytest.mark.parametrize("rank", [1, 2])
 def test_the_projector_is_one_also_where_the_rank_is_low(smallest: float, rank: int) -> None:

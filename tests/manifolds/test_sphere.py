@@ -7,6 +7,7 @@ import torch
 
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds import Sphere
+from tests.together import together
 
 # forward-mode rules of torch are made by torch.jit, which warns of its own deprecation
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
@@ -37,6 +38,7 @@ def at_angle(theta: float) -> torch.Tensor:
     return math.cos(theta) * E1 + math.sin(theta) * E2
 
 
+@together()
 @pytest.mark.parametrize("theta", ANGLES)
 def test_float32_keeps_relative_accuracy_from_1e_7_to_the_cut_locus(theta: float) -> None:
     x, y = E1.float(), at_angle(theta).float()
@@ -78,6 +80,7 @@ def test_a_full_turn_comes_back() -> None:
     torch.testing.assert_close(M.exp(E1, E2, 101 * math.pi), -E1)
 
 
+@together()
 @pytest.mark.parametrize("x", [E1, -E1, E2, E3, (E1 + E2 + E3) / math.sqrt(3), -0.0 * E1 + E2], ids=str)
 def test_the_antipode_has_a_deterministic_logarithm_of_length_pi(x: torch.Tensor) -> None:
     u = M.log(x, -x)
@@ -87,6 +90,25 @@ def test_the_antipode_has_a_deterministic_logarithm_of_length_pi(x: torch.Tensor
     torch.testing.assert_close(M.exp(x, u), -x)
     assert not M.log_defined(x, -x)
     assert M.log_defined(x, x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("n", [2, 3, 8])
+def test_antipodes_up_to_rounding_are_half_a_turn_away(n: int, dtype: torch.dtype) -> None:
+    sphere, eps = Sphere(n), torch.finfo(dtype).eps
+    x = torch.cat(
+        [torch.eye(n, dtype=dtype), sphere.random_point(50, generator=torch.Generator().manual_seed(n)).to(dtype)]
+    )
+    x = sphere.project_point(x)
+    for y in (-x, -(1 + eps) * x, -(1 - eps) * x):
+        u = sphere.log(x, y)
+        torch.testing.assert_close(sphere.norm(x, u), torch.full_like(u[:, 0], math.pi), rtol=8 * eps, atol=0)
+        torch.testing.assert_close(sphere.dist(x, y), torch.full_like(u[:, 0], math.pi), rtol=8 * eps, atol=0)
+        by_y = torch.func.grad(lambda y, x=x: sphere.log(x, y).square().sum())(y)
+        assert bool(by_y.isfinite().all())
+    u = sphere.log(x, -x)
+    assert sphere.off_tangent(x, u).max() < 8 * eps
+    assert torch.func.grad(lambda y: sphere.log(x, y).square().sum())(-x).abs().max() < eps
 
 
 def test_next_to_the_antipode_the_direction_is_still_right() -> None:

@@ -9,6 +9,7 @@ import torch
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds import Manifold, Rotations, Sphere, Stiefel
 from manopt_torch.testing import check_manifold
+from tests.together import together
 
 METRICS = ["euclidean", "canonical"]
 every_metric = pytest.mark.parametrize("metric", METRICS)
@@ -131,6 +132,7 @@ def test_orders_of_the_retractions_are_exactly_those_claimed(metric: str, field:
     assert M.retraction_order == orders["qr"]
 
 
+@together()
 @every_field
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("length", [1.0, 1e3, 1e8])
@@ -250,6 +252,7 @@ def test_dimensions(field: str) -> None:
         assert M.dim == (2 * n * p - p * p if field == "complex" else n * p - p * (p + 1) // 2)
 
 
+@together()
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -269,3 +272,15 @@ def test_arguments_are_checked(arguments: tuple, message: str) -> None:
 def test_names_tell_what_is_not_the_default() -> None:
     assert repr(Stiefel(4, 2)) == "Stiefel(4, 2)"
     assert repr(Stiefel(4, 2, "canonical", "complex")) == "Stiefel(4, 2, metric='canonical', field='complex')"
+
+
+@every_metric
+def test_no_path_leads_from_the_frames_that_turn_to_those_that_mirror(metric: str) -> None:
+    M = Stiefel(3, 3, metric=metric)
+    x = Rotations(3).random_point(2, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    y = torch.stack([x[0, 0], x[1, 0] @ torch.diag(torch.tensor([1.0, 1.0, -1.0], dtype=x.dtype))])
+    d = M.dist(x, y)
+    assert d[0, 0] == 0 and 0 < d[1, 0] < math.inf
+    assert torch.equal(d[:, 1], torch.full((2,), math.inf, dtype=x.dtype))
+    y.requires_grad_()
+    assert torch.isfinite(torch.autograd.grad(M.squared_dist(x, y).sum(), y)[0]).all()

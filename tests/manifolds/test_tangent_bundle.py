@@ -13,6 +13,7 @@ from manopt_torch.manifolds import (
     DoublyStochastic,
     Euclidean,
     Grassmann,
+    HermitianPositiveDefinite,
     Hyperboloid,
     Positive,
     Product,
@@ -23,6 +24,7 @@ from manopt_torch.manifolds import (
     Stiefel,
     SymmetricPositiveDefinite,
 )
+from manopt_torch.manifolds.connection import bend, bent_gradient, directional
 from manopt_torch.manifolds.points import to_vector
 from manopt_torch.testing import check_manifold, manifold_laws
 from manopt_torch.testing.manifold_sample import derivatives, draw
@@ -63,6 +65,22 @@ def test_laws_of_first_order_hold_where_there_is_parallel_transport(M) -> None:
     ends = [to_vector(bundle.retract(s.x, s.u, t), bundle.point_shape) for t in (1e-5, -1e-5)]
     velocity = to_vector(s.u, bundle.point_shape)
     torch.testing.assert_close((ends[0] - ends[1]) / 2e-5, velocity, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("M", [SymmetricPositiveDefinite(3), HermitianPositiveDefinite(2)], ids=repr)
+def test_known_connections_are_derivatives_of_parallel_transport(M) -> None:
+    x, y = M.random_point(2, 4, generator=generator(), dtype=F64)
+    u, dx = M.random_tangent(x, generator(1)), M.random_tangent(x, generator(2))
+    bent = bend(M, x, u, dx)
+    torch.testing.assert_close(bent, directional(lambda z: M.parallel_transport(x, z, u), (x,), (dx,)))
+    torch.testing.assert_close(bent, central_difference(lambda t: M.parallel_transport(x, M.exp(x, dx, t), u)))
+    g = y + 1e-2 * torch.randn(y.shape, generator=generator(3), dtype=y.dtype)  # not symmetric, as autograd gives them
+    pairing = [(a.conj() * b).real.sum((-2, -1)) for a, b in ((bent_gradient(M, x, u, g), dx), (g, bent))]
+    torch.testing.assert_close(*pairing)
+
+
+def central_difference(f, h: float = 1e-5) -> torch.Tensor:
+    return (f(h) - f(-h)) / (2 * h)
 
 
 def test_the_parts_on_a_sphere() -> None:

@@ -30,6 +30,7 @@ from manopt_torch.testing import problem_named
 from tests.contracts.solver_table import assert_same_state, state_of
 from tests.contracts.test_numeric_cases import EIGENVALUE, MATRIX, rosenbrock, tensor
 from tests.solvers.second_order import SMOOTH_PROBLEMS, observed_order, walled
+from tests.together import together
 
 F64 = torch.float64
 
@@ -123,6 +124,7 @@ def test_too_few_lanczos_vectors_end_the_run() -> None:
         StopWhenAllLanczosVectorsUsed()(None, object(), 1)
 
 
+@together()
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -8,6 +8,7 @@ import pytest
 import manopt_torch
 from manopt_torch import Manifold, Options, solvers
 from manopt_torch.solvers.capabilities import CAPABILITIES, KINDS, Capability, capability
+from tests.together import together
 
 CLASSES = sorted(name for name, value in vars(solvers).items() if inspect.isclass(value) and issubclass(value, Options))
 ROOT = Path(__file__).parents[2]
@@ -18,6 +19,7 @@ def test_every_options_class_has_one_row():
     assert sorted(row.options for row in CAPABILITIES) == CLASSES
 
 
+@together()
 @rows
 def test_names_are_those_of_the_package(row):
     options, front = getattr(manopt_torch, row.options), getattr(manopt_torch, row.front)
@@ -27,6 +29,7 @@ def test_names_are_those_of_the_package(row):
     assert "return_options" in parameters and "debug" in parameters
 
 
+@together()
 @rows
 def test_facts_are_of_the_kinds_that_there_are(row):
     assert row.kind in KINDS
@@ -36,6 +39,7 @@ def test_facts_are_of_the_kinds_that_there_are(row):
     assert ("hessian" in getattr(manopt_torch, row.options).needs) == ("ehess2rhess" in row.manifold)
 
 
+@together()
 @rows
 def test_it_has_a_page(row):
     assert (ROOT / "docs" / "solvers" / f"{row.page or row.front}.md").exists()

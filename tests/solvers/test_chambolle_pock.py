@@ -37,6 +37,7 @@ from manopt_torch import (
 )
 from manopt_torch.functions.grid import by_direction, in_direction
 from tests.solvers.signals import FOLLOW, D, converged, denoise, line_tv, scipy_tv, seeded
+from tests.together import together
 
 
 @pytest.mark.parametrize(("variant", "relax"), [("exact", "primal"), ("linearized", "dual")])
@@ -147,6 +148,7 @@ def test_going_on_keeps_the_dual_variable_and_reset_gives_it_up():
     assert int(solve(p, o).iterations.max()) < first / 3
 
 
+@together()
 @pytest.mark.parametrize(
     ("options", "bad", "match"),
     [

@@ -29,6 +29,7 @@ from manopt_torch import (
 )
 from manopt_torch.functional.covariance_adaptation import Distribution, Sample, adapt, rates, weights_by_rank
 from manopt_torch.solvers.cma_es import _carried
+from tests.together import together
 
 D = torch.float64
 
@@ -133,6 +134,7 @@ def test_the_covariance_stays_positive_definite_under_bad_samples(d):
     assert 0 < r.rank_one < 1 and 0 < r.rank_many <= 1 - r.rank_one
 
 
+@together()
 @pytest.mark.parametrize(
     "M", [Sphere(4), Rotations(3), Hyperboloid(3), SymmetricPositiveDefinite(2), Grassmann(4, 2), ComplexCircle(3),
           Symmetric(3)], ids=str

@@ -20,6 +20,7 @@ from manopt_torch import (
     FletcherReevesCoefficient,
     GradientProblem,
     HagerZhangCoefficient,
+    HagerZhangLinesearch,
     HessianProblem,
     HestenesStiefelCoefficient,
     HybridCoefficient,
@@ -41,6 +42,7 @@ from manopt_torch import (
     steepest_descent,
 )
 from tests.contracts.watch import Watch
+from tests.together import together
 
 D = torch.float64
 BATCHES = pytest.mark.parametrize("batch", [(), (2,), (2, 3)], ids=str)
@@ -76,6 +78,7 @@ def quadratic(diagonal: torch.Tensor) -> Any:
 # ---- finite termination ---------------------------------------------------------------------------------------------
 
 
+@together()
 @every_rule
 @BATCHES
 def test_case_14_two_exact_steps_solve_a_plane_quadratic(rule: Any, batch: Any) -> None:
@@ -87,6 +90,7 @@ def test_case_14_two_exact_steps_solve_a_plane_quadratic(rule: Any, batch: Any) 
     assert found.abs().max() < 4e-16
 
 
+@together()
 @every_rule
 def test_six_exact_steps_solve_a_quadratic_in_six_unknowns(rule: Any) -> None:
     diagonal = torch.tensor([1.0, 2.0, 4.0, 5.0, 7.0, 9.0], dtype=D)
@@ -103,6 +107,7 @@ def test_six_exact_steps_solve_a_quadratic_in_six_unknowns(rule: Any) -> None:
     )
 
 
+@together()
 @every_rule
 @pytest.mark.parametrize("kind", [GradientProblem, HessianProblem])
 def test_the_preconditioned_hessian_decides_how_many_steps(rule: Any, kind: Any) -> None:
@@ -299,6 +304,8 @@ def test_defaults_and_options_pass_through() -> None:
     o = ConjugateGradientOptions(torch.ones(2))
     assert repr(o.stop) == "StopAfterIteration(500) | StopWhenGradientNormLess(1e-08)"
     assert repr(o.coefficient) == "ConjugateDescentCoefficient()" and repr(o.restart) == "RestartOnNonDescent()"
+    o = ConjugateGradientOptions(torch.ones(2), stepsize=HagerZhangLinesearch())
+    assert repr(o.coefficient) == "HagerZhangCoefficient()"  # that search is too loose for the other
     rule, restart, stop, step = DaiYuanCoefficient(), NeverRestart(), StopAfterIteration(3), ConstantStepsize(0.1)
     o = conjugate_gradient(
         Euclidean(2),

@@ -32,6 +32,7 @@ from manopt_torch import (
 )
 from manopt_torch.solvers.augmented_lagrangian_method import augmented_lagrangian
 from manopt_torch.solvers.exact_penalty_method import penalised
+from tests.together import together
 
 D = torch.float64
 SMOOTHINGS = [LogarithmicSumOfExponentials(), LinearQuadraticHuber()]
@@ -217,6 +218,31 @@ def test_interior_points_converge_with_order_three_halves_to_all_digits():
     assert o.iterations < 15 and residuals[-2] < 1e-5 and residuals[-1] < 10 * residuals[-2] ** 1.5
 
 
+def test_interior_points_are_quick_where_slacks_and_multipliers_vanish_together():
+    # nonnegative PCA (case 28): at the minimum no multiplier is needed; the mean product must wait for that pair
+    v = torch.tensor([1.0, 1.0, 0.0, 0.0], dtype=D) / math.sqrt(2.0)
+    x = torch.tensor([1.0, 1.0, 0.0, 0.1], dtype=D) / math.sqrt(2.01)
+    stop = StopAfterIteration(40) | StopWhenKKTResidualLess(1e-8)
+    f = lambda x: -0.5 * (x * v).sum(-1) ** 2  # noqa: E731
+    o = interior_point_newton(Sphere(4), f, x, inequality=negative, stop=stop, return_options=True)
+    assert o.kkt_residual < 1e-8 and o.cost + 0.5 < 1e-7
+
+
+def test_sub_problems_end_where_single_precision_ends():
+    # the nearest point to c in the half-space x_1 <= 0 of the plane x_1 + x_2 = 1; tolerances are out of reach
+    c = torch.tensor([1.0, 1.0])
+    f = lambda x: (x - c.to(x.dtype)).square().sum(-1)  # noqa: E731
+    constraints = {"inequality": lambda x: x[..., :1], "equality": lambda x: x.sum(-1, keepdim=True) - 1}
+    runs = [
+        augmented_lagrangian_method(
+            Euclidean(2), f, torch.tensor([2.0, -1.0], dtype=t), **constraints, return_options=True
+        )
+        for t in (torch.float32, D)
+    ]
+    torch.testing.assert_close(runs[0].x, torch.tensor([0.0, 1.0]), rtol=0, atol=1e-5)
+    assert runs[0].evaluations["cost"] < 5 * runs[1].evaluations["cost"]
+
+
 def test_a_singular_equation_is_solved_as_well_as_possible():
     # a linear cost without multipliers yet: the Hessian of the Lagrangian is zero
     o = interior_point_newton(
@@ -262,6 +288,7 @@ def test_another_sub_solver_and_an_empty_batch():
     assert interior_point_newton(Sphere(3), lambda x: x[..., 0], x, inequality=negative).shape == (0, 3)
 
 
+@together()
 @pytest.mark.parametrize(
     ("kind", "wrong", "words"),
     [

@@ -19,6 +19,7 @@ from manopt_torch import (
     standard_errors,
 )
 from manopt_torch.datasets import nist
+from tests.together import together
 
 D = torch.float64
 
@@ -66,6 +67,7 @@ def test_curve_fit(batch, absolute, weighted):
         np.testing.assert_allclose(standard_errors(p, o, absolute=absolute)[index], np.sqrt(np.diag(truth)), rtol=1e-6)
 
 
+@together()
 @pytest.mark.parametrize("name", [name for name in nist.names() if name != "Lanczos1"])
 def test_certified_standard_deviations(name):
     """Lanczos1 is left out: its residuals of 1e-13 are rounding errors of the printed parameters."""

@@ -34,6 +34,7 @@ from manopt_torch import (
     solve,
 )
 from manopt_torch.datasets import nist
+from tests.together import together
 
 D = torch.float64
 TIMES = torch.linspace(0, 5, 30, dtype=D)
@@ -103,6 +104,7 @@ def test_zero_residuals_are_reached_exactly(batch):
     assert (o.cost < 1e-28).all() and (torch.as_tensor(o.iterations) <= 8).all()
 
 
+@together()
 @pytest.mark.parametrize(
     ("make", "named"),
     [
@@ -321,6 +323,7 @@ def test_what_can_be_recorded_and_printed():
 # ---- bad input ------------------------------------------------------------------------------------------------------
 
 
+@together()
 @pytest.mark.parametrize("batch", [(), (4,)], ids=str)
 @pytest.mark.parametrize(
     ("residuals", "jacobian", "message"),
@@ -365,7 +368,7 @@ def test_compile_falls_back_with_a_warning():
 
 
 @pytest.mark.slow
-def test_compiled_steps_find_the_same_fits():
+def test_compiled_steps_find_the_same_fits(quick_compiler):
     y, x = decays(70)
     weights = torch.linspace(0.5, 1.5, 30, dtype=D)
     # the Jacobian by autograd is compiled in the next test
@@ -384,7 +387,7 @@ def test_compiled_steps_find_the_same_fits():
 
 
 @pytest.mark.slow
-def test_what_was_compiled_serves_again_only_where_it_does_the_same(monkeypatch):
+def test_what_was_compiled_serves_again_only_where_it_does_the_same(monkeypatch, quick_compiler):
     really = torch.compile  # what the kernels are made of does not matter here
     monkeypatch.setattr(torch, "compile", lambda fn, **how: really(fn, fullgraph=True, backend="eager"))
     shift, y = [1.0], torch.arange(8, dtype=D).reshape(4, 2)

@@ -14,6 +14,7 @@ from manopt_torch import (
     mean,
     median,
 )
+from tests.together import together
 
 D = torch.float64
 BATCHES = [(), (2,), (2, 3)]
@@ -28,6 +29,7 @@ def close(a, b, tolerance=1e-12):
     torch.testing.assert_close(a, torch.as_tensor(b, dtype=a.dtype).expand(a.shape), rtol=0, atol=tolerance)
 
 
+@together()
 @pytest.mark.parametrize("dtype", [D, torch.float32])
 @pytest.mark.parametrize("batch", BATCHES)
 def test_median_of_collinear_points_is_the_middle_one(batch, dtype):
@@ -108,3 +110,18 @@ def test_a_start_at_one_of_the_points_is_told_from_the_median(M):
     close(o.x[0], centre, 1e-10)
     close(o.x[1], x[2])
     assert o.iterations[1] == 0
+
+
+def test_medians_on_the_line_are_weighted_medians():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(200, 6, 1, generator=generator, dtype=D)
+    w = torch.rand(200, 6, generator=generator, dtype=D)
+    order = x[..., 0].argsort(-1)
+    reached = w.gather(-1, order).cumsum(-1) >= w.sum(-1, keepdim=True) / 2
+    truth = x[..., 0].gather(-1, order.gather(-1, reached.int().argmax(-1, keepdim=True)))
+    o = median(Euclidean(1), x, weights=w, return_options=True)
+    assert torch.allclose(o.x, truth, rtol=0, atol=1e-12)
+    assert torch.equal(o.cost, (w / w.sum(-1, keepdim=True) * (o.x - x[..., 0]).abs()).sum(-1))
+    assert (o.gradient == 0).all()
+    lone = median(Euclidean(1), x[18], weights=w[18])
+    assert torch.allclose(lone, truth[18], rtol=0, atol=1e-12)

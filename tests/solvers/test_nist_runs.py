@@ -1,6 +1,10 @@
 """Levenberg-Marquardt on the NIST problems: all 54 runs by default, and batches of many starts."""
 
+import contextlib
+import io
+import re
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,38 +19,39 @@ from manopt_torch import (
     StopWhenRelativeStepLess,
     get_reason,
     solve,
-    standard_errors,
 )
 from manopt_torch.datasets import nist
 
 NAMES = nist.names()
+PAGE = Path(__file__).parents[2] / "docs" / "solvers" / "nist.md"
 
 
 @cache
-def runs():
-    """Return problem, options and digits of the two starts of each problem, by name."""
-    found = {}
-    for name in NAMES:
-        data = nist.load(name)
-        p = LeastSquaresProblem(Euclidean(len(data.certified)), data.residuals)
-        o = solve(p, LevenbergMarquardtOptions(data.starts))
-        found[name] = (data, p, o, data.digits(o.x))
-    return found
+def page():
+    """Run the page on these problems, which makes all 54 runs by default, and return its names and what it prints."""
+    blocks = re.findall(r"^```python[^\n]*\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    names, printed = {}, io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        for block in blocks:
+            exec(compile(block, str(PAGE), "exec"), names)
+    return names, printed.getvalue()
 
 
 def test_all_54_runs_are_solved():
-    digits = torch.stack([run[3] for run in runs().values()])
-    assert digits.shape == (27, 2)
+    names, printed = page()
+    digits = names["digits"].reshape(27, 2)
     assert (digits >= 4).all(), [name for name, row in zip(NAMES, digits, strict=True) if (row < 4).any()]
     assert (digits >= 6).sum() >= 52
     assert digits.mean() > 9
+    assert "Correct to four digits: 54 of 54 runs" in printed
+    assert all(f"| {name} |" in printed for name in NAMES)
 
 
 def test_certified_standard_deviations_to_four_digits():
-    for name, (data, p, o, _) in runs().items():
-        errors = (standard_errors(p, o) / data.standard_deviations - 1).abs()
-        # the residuals of Lanczos1 are a few hundred rounding errors of its data
-        assert (errors < (2e-2 if name == "Lanczos1" else 1e-4)).all(), name
+    errors = page()[0]["errors"]
+    assert list(errors) == list(NAMES)
+    # the residuals of Lanczos1 are a few hundred rounding errors of its data
+    assert all(error < (2e-2 if name == "Lanczos1" else 1e-4) for name, error in errors.items()), errors
 
 
 def test_the_budget_is_at_least_a_thousand_iterations():

@@ -24,6 +24,7 @@ from manopt_torch import (
     solve,
 )
 from manopt_torch.errors import OptionsError
+from tests.together import together
 
 D = torch.float64
 STEPSIZES = [None, ConstantStepsize(0.1), DecreasingStepsize(0.2, exponent=0.1)]
@@ -163,6 +164,7 @@ def test_defaults():
     assert repr(o.stop) == "StopAfterIteration(300) | StopWhenStationarityLess(1e-07)"
 
 
+@together()
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

@@ -30,6 +30,7 @@ from manopt_torch import (
     solve,
     subgradient_method,
 )
+from tests.together import together
 
 D = torch.float64
 E = torch.eye(3, dtype=D)
@@ -159,6 +160,7 @@ def test_smooth_problems_have_subgradients():
     assert bool((o.best_cost < -0.99).all())
 
 
+@together()
 @pytest.mark.parametrize(
     ("make", "words"),
     [

@@ -40,6 +40,7 @@ from manopt_torch import (
     solve,
 )
 from tests.solvers.test_conjugate_gradient import HARD
+from tests.together import together
 
 D = torch.float64
 FULL = [
@@ -331,6 +332,7 @@ def test_a_step_of_negative_curvature_teaches_its_problem_nothing() -> None:
         assert o.pairs.tolist() == [0, 1]
 
 
+@together()
 @pytest.mark.parametrize("update", [None, InverseBFGS(), BFGS(), InverseSR1()], ids=repr)
 @pytest.mark.parametrize("batch", [(), (2,)], ids=str)
 def test_the_inverse_hessian_as_preconditioner_needs_one_step(update: Any, batch: Any) -> None:
@@ -454,6 +456,7 @@ def test_defaults() -> None:
     assert run.steps is None and run.matrix.shape == (3, 3)
 
 
+@together()
 @pytest.mark.parametrize(
     "bad",
     [

@@ -29,6 +29,7 @@ from manopt_torch import (
 from manopt_torch.testing import problem_named
 from tests.contracts.test_numeric_cases import rosenbrock, tensor
 from tests.solvers.second_order import SMOOTH_PROBLEMS, observed_order, walled
+from tests.together import together
 
 F64 = torch.float64
 
@@ -112,6 +113,7 @@ def test_zero_gradients_walls_and_unbounded_costs() -> None:
         assert torch.isfinite(o.cost).all() and (o.x[..., 0] > 0.99).all()
 
 
+@together()
 @pytest.mark.parametrize(
     "wrong",
     [

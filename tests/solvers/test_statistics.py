@@ -19,7 +19,8 @@ from manopt_torch import (
     median,
     variance,
 )
-from manopt_torch.errors import NonFiniteError, OptionsError, ShapeError
+from manopt_torch.errors import NonFiniteError, NotOnManifoldError, OptionsError, ShapeError
+from tests.together import together
 
 D = torch.float64
 BATCHES = [(), (2,), (2, 3)]
@@ -143,6 +144,7 @@ def test_power_manifolds():
     close(mean(Power(Sphere(3), 4), x), apart, 1e-11)
 
 
+@together()
 @pytest.mark.parametrize("function", [mean, median])
 @pytest.mark.parametrize("stop", [None, StopAfterIteration(2)])
 @pytest.mark.parametrize("count", [1, 4])
@@ -188,6 +190,7 @@ def test_large_batches_leave_finished_problems_behind():
 # ---- variance -------------------------------------------------------------------------------------------------------
 
 
+@together()
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("dtype", [D, torch.float32])
 def test_euclidean_variance(batch, dtype):
@@ -238,6 +241,7 @@ def test_the_start_is_taken():
     assert torch.equal(mean(Euclidean(3), x, stop=StopAfterIteration(0)), x[:, 0])
 
 
+@together()
 @pytest.mark.parametrize("function", [mean, median, variance])
 @pytest.mark.parametrize(
     ("weights", "error", "told"),
@@ -268,6 +272,7 @@ def test_weights_may_be_integers_or_a_list():
         close(mean(Euclidean(2), x, weights=weights), (x * torch.tensor([[1.0], [2], [3]])).sum(0) / 6)
 
 
+@together()
 @pytest.mark.parametrize("function", [mean, median, variance])
 @pytest.mark.parametrize(
     ("M", "x"), [(Euclidean(2), torch.ones(2)), (Euclidean(2), torch.ones(3, 0, 2)), (Circle(), torch.tensor(1.0))]
@@ -298,3 +303,13 @@ def test_points_with_nan():
     x[1, 0, 0] = math.nan
     with pytest.raises(NonFiniteError, match=r"batch indices \[\(1,\)\]"):
         mean(Euclidean(2), x)
+
+
+@pytest.mark.parametrize("function", [mean, median, variance])
+def test_every_point_is_checked_not_only_the_first(function):
+    x = torch.eye(3, dtype=D).repeat(2, 1, 1)
+    x[1, 2] *= 2
+    with pytest.raises(NotOnManifoldError, match=r"the point at batch indices \[\(1, 2\)\] is off Sphere\(3\)"):
+        function(Sphere(3), x)
+    with pytest.raises(OptionsError, match="points must be of floating point, got torch.int64"):
+        function(Sphere(3), torch.eye(3, dtype=torch.int64))

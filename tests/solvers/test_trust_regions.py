@@ -42,6 +42,7 @@ from manopt_torch.testing import problem_named
 from tests.contracts.solver_table import assert_same_state, state_of, sub_problem
 from tests.contracts.test_numeric_cases import EIGENVALUE, EIGENVECTOR, MATRIX, rosenbrock, tensor
 from tests.solvers.second_order import SMOOTH_PROBLEMS, observed_order, walled
+from tests.together import together
 
 F64 = torch.float64
 
@@ -103,6 +104,7 @@ def test_case_16_truncated_singular_values(how: dict[str, Any], tolerance: float
     assert s[2] < 1e-14
 
 
+@together()
 @pytest.mark.parametrize(
     "wrong",
     [

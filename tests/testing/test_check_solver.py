@@ -22,8 +22,10 @@ from manopt_torch.plans.options import Options, state
 from manopt_torch.testing import check_solver, problem_named
 from manopt_torch.testing.solver_laws import LAWS
 from tests.contracts.solver_table import every_plain_pair
+from tests.together import together
 
 
+@together("batch")
 @every_plain_pair
 @pytest.mark.parametrize("batch", [(), (3,)], ids=str)
 def test_our_solvers_pass(solver: Any, case: Any, batch: Any) -> None:
@@ -110,6 +112,7 @@ def planted(fault: str) -> Any:
     return lambda x: PlantedOptions(x, fault=fault, kept=outside if "outside" in fault else [])
 
 
+@together("batch")
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("batch", [(), (2,)], ids=str)
 def test_planted_faults_break_their_law(fault: str, batch: Any) -> None:

@@ -10,10 +10,12 @@ import torch
 from manopt_torch import CostProblem, get_cost, get_gradient
 from manopt_torch.manifolds.points import leaves
 from manopt_torch.testing import PROBLEMS, check_gradient, problem_named
+from tests.together import together
 
 CASES = pytest.mark.parametrize("case", PROBLEMS, ids=str)
 
 
+@together()
 @CASES
 def test_the_minimum_is_the_cost_at_the_minimiser_where_the_gradient_vanishes(case: Any) -> None:
     problem, x, minimum, minimiser = case.pose(5)
@@ -28,6 +30,7 @@ def test_the_minimum_is_the_cost_at_the_minimiser_where_the_gradient_vanishes(ca
     torch.testing.assert_close(norm, torch.zeros_like(norm), rtol=0, atol=1e-13)
 
 
+@together()
 @CASES
 def test_no_point_has_a_lower_cost(case: Any) -> None:
     problem, _, minimum, _ = case.pose(2000)
@@ -35,6 +38,7 @@ def test_no_point_has_a_lower_cost(case: Any) -> None:
     assert (get_cost(problem, start) >= minimum).all()
 
 
+@together()
 @CASES
 def test_problems_differ_within_a_batch_and_agree_between_shapes(case: Any) -> None:
     posed, wide = case.pose(6), case.pose(2, 3, dtype=torch.float32, kind=CostProblem)

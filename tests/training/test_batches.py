@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from manopt_torch import BatchSource, OptionsError, ShapeError, build, minimize
+from tests.together import together
 
 DATA = torch.arange(40).reshape(40, 1)
 
@@ -116,6 +117,7 @@ SHAPES = [
 ]
 
 
+@together()
 @pytest.mark.parametrize(("entry", "train", "shapes"), SHAPES)
 def test_arguments_of_the_loss(entry, train, shapes):
     assert [tuple(tuple(part.shape) for part in batch) for batch in seen_by(train, entry)] == shapes

@@ -17,6 +17,7 @@ from manopt_torch import (
     build,
     minimize,
 )
+from tests.together import together
 
 A, B, K = 20, 5, 3
 
@@ -437,6 +438,7 @@ def test_rules_for_entries_are_refused_on_manifolds(algo, hyper, match):
 
 
 # ---- what is refused ------------------------------------------------------------------------------------------------
+@together()
 @pytest.mark.parametrize(
     ("keywords", "match"),
     [

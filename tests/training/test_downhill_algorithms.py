@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from manopt_torch import AdamRule, OptionsError, ZhangSraRule, build
+from tests.together import together
 
 START = (-3.0, -3.0)
 
@@ -305,6 +306,7 @@ def test_unknown_algorithms(algo, formulas, match):
         build(algo, lambda: rosenbrock(x), [x], formulas=formulas)
 
 
+@together()
 @pytest.mark.parametrize(
     ("hyper", "match"),
     [

@@ -18,6 +18,7 @@ from manopt_torch.training import (
     ResidualLoss,
     StandardDampingStrategy,
 )
+from tests.together import together
 
 METHODS = ["qr", "cholesky", "solve", "lstsq", "svd"]
 MODES = ["standard", "fletcher", "adaptive"]
@@ -453,6 +454,7 @@ def test_what_cannot_be_recorded_is_called():
 # ---- refusals --------------------------------------------------------------------------------------------------------
 
 
+@together()
 @pytest.mark.parametrize(
     ("keywords", "match"),
     [

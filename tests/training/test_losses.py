@@ -14,6 +14,7 @@ from manopt_torch.training import (
     MSELoss,
     ResidualLoss,
 )
+from tests.together import together
 
 
 def draw(*shape, seed=0):
@@ -64,6 +65,7 @@ CASES = {
 }
 
 
+@together()
 @pytest.mark.parametrize("name", CASES)
 def test_values_are_those_of_torch_and_residuals_their_roots(name):
     loss, torch_loss, y, t = CASES[name]
@@ -71,6 +73,7 @@ def test_values_are_those_of_torch_and_residuals_their_roots(name):
     torch.testing.assert_close(loss.residuals(y, t) ** 2, torch_loss(y, t, reduction="none"), rtol=1e-13, atol=1e-15)
 
 
+@together()
 @pytest.mark.parametrize("name", CASES)
 def test_gradient_of_the_squares_is_that_of_the_loss(name):
     loss, torch_loss, y, t = CASES[name]
@@ -79,6 +82,7 @@ def test_gradient_of_the_squares_is_that_of_the_loss(name):
     torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-13)
 
 
+@together()
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("transform", [torch.func.jacrev, torch.func.jacfwd])
 @pytest.mark.parametrize(

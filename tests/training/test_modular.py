@@ -18,6 +18,7 @@ from manopt_torch import (
     ZhangSraRule,
 )
 from manopt_torch import training as tz
+from tests.together import together
 
 D = torch.float64
 DIAGONAL = torch.tensor([1.0, 10.0], dtype=D)
@@ -321,6 +322,7 @@ def test_newton_across_tensors_and_by_values_alone():
         assert abs(a.item() - 1) < 1e-3 and abs(b.item() - 1) < 1e-3
 
 
+@together()
 @pytest.mark.parametrize("fallback", ["lstsq", "safe_diag", "gd"])
 @pytest.mark.parametrize("solver", ["cholesky", "lu", "cholesky_lu", "lstsq"])
 def test_newton_where_the_hessian_is_singular(solver, fallback):
@@ -534,6 +536,7 @@ def test_solvers_take_the_modules():
         assert (o.cost - 1).abs().max() < 1e-9
 
 
+@together()
 @pytest.mark.parametrize(
     "module",
     [

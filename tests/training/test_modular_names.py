@@ -5,6 +5,7 @@ import torch
 
 from manopt_torch import OptionsError
 from manopt_torch import training as tz
+from tests.together import together
 
 # what has to be given, in the order of reference and seed; all else constructs with its defaults
 GIVEN = {
@@ -56,6 +57,7 @@ def trained(make, steps=6):
     return first, closure(False).item()
 
 
+@together()
 @pytest.mark.parametrize("name", MODULES)
 def test_module_constructs_and_steps(name):
     make = lambda: getattr(tz, name)(*GIVEN.get(name, ()))  # noqa: E731
@@ -67,6 +69,7 @@ def test_module_constructs_and_steps(name):
         assert after <= before * (1 + 1e-3)
 
 
+@together()
 @pytest.mark.parametrize("name", PROJECTIONS)
 def test_projection_constructs_and_steps(name):
     projection = getattr(tz, name)()
