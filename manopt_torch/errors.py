@@ -18,6 +18,10 @@ class OptionsError(ManoptError, ValueError):
     """A parameter is out of its range, or options and problem do not fit together."""
 
 
+class UnknownKeywordError(OptionsError, TypeError):
+    """A keyword is none of those that a function or constructor takes; the message lists them."""
+
+
 class NotOnManifoldError(ManoptError, ValueError):
     """A point is off the manifold, or a vector off the tangent space, by more than the dtype's tolerance."""
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from manopt_torch.linalg.function import Function
 from manopt_torch.linalg.scalar import safe_sqrt
 from manopt_torch.linalg.spectral import tracks_derivatives
 
@@ -116,14 +117,15 @@ def _factors(r: torch.Tensor, area: torch.Tensor, weight: Any, c: float) -> tupl
     return 2 * k / area, k * r
 
 
-class _Distance(torch.autograd.Function):
+class _Distance(Function):
     """The distance from its parts; the points are arguments only to receive the derivative."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Any, y: Any, *pairs_and_c: Any) -> torch.Tensor:
-        *_, r, c = pairs_and_c
+    def forward(  # by name and not by `*rest`, which torch.compile mistakes
+        x: Any, y: Any, difference: Any, alpha_x: Any, alpha_y: Any, area: Any, r: Any, c: float
+    ) -> torch.Tensor:
         return _distance(r, c)
 
     @staticmethod
@@ -156,14 +158,13 @@ class _Distance(torch.autograd.Function):
         return of_difference * (pairs.difference * (dx - dy)).sum(-1) + of_points * outwards
 
 
-class _EdgeDistance(torch.autograd.Function):
+class _EdgeDistance(Function):
     """The distances along edges from their parts; the derivative is summed at the nodes."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Any, i: Any, j: Any, *edges_and_c: Any) -> torch.Tensor:
-        *_, r, c = edges_and_c
+    def forward(x: Any, i: Any, j: Any, difference: Any, alpha: Any, area: Any, r: Any, c: float) -> torch.Tensor:
         return _distance(r, c)
 
     @staticmethod

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from manopt_torch.linalg.cholesky import cholesky_or_nan, congruence, inverse_triangular
+from manopt_torch.linalg.function import Function
 from manopt_torch.linalg.spectral import symmetric_part, tracks_derivatives
 
 
@@ -34,7 +35,7 @@ def cholesky_pair(
     return factor, inverse_triangular(factor)
 
 
-class _ClosedForm(torch.autograd.Function):
+class _ClosedForm(Function):
     """Both factors, entry by entry; differentiable any number of times, as the derivatives are products of them."""
 
     generate_vmap_rule = True

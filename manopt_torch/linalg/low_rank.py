@@ -37,10 +37,39 @@ def truncate(
     if tracks_derivatives():
         L, R = _moving(W, Wt, (A, s, B), k)
     turn_left, turn_right = polar(L.mT @ U), polar(R.mT @ V)
-    largest = s[..., :1]
-    floor = 8 * torch.finfo(s.dtype).eps * torch.where(largest > 0, largest, 1.0)
-    raised = torch.diag_embed((floor - s[..., :k]).clamp(min=0))
+    raised = torch.diag_embed((_least(s) - s[..., :k]).clamp(min=0))
     return L @ turn_left, turn_left.mT @ (L.mT @ W(R) + raised) @ turn_right, R @ turn_right
+
+
+def truncate_factored(
+    F: torch.Tensor,  # shape: (*batch, m, 2k), the first k columns orthonormal
+    K: torch.Tensor,  # shape: (*batch, 2k, 2k)
+    G: torch.Tensor,  # shape: (*batch, n, 2k), the first k columns orthonormal
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    r"""Return the values of `truncate` for $F K G^\top$ and the first halves of `F` and `G`, as constants.
+
+    After two QR factorisations everything else has the size of `K`.
+    """
+    k = K.shape[-1] // 2
+    (left, a), (right, b) = torch.linalg.qr(F.detach()), torch.linalg.qr(G.detach())
+    core = a @ K.detach() @ b.mT
+    not_a_number = (core * 0).sum((-2, -1), keepdim=True)  # zero for a finite matrix
+    A, s, Bh = torch.linalg.svd(_finite(core), full_matrices=False)
+    A, s, B = A[..., :k], torch.maximum(s[..., :k], _least(s)), Bh.mT[..., :k]
+    P, _, Qh = torch.linalg.svd(_finite(torch.stack([A.mT @ a[..., :k], B.mT @ b[..., :k]], -3)))
+    turn_left, turn_right = (P @ Qh + not_a_number.unsqueeze(-3)).unbind(-3)
+    return left @ (A @ turn_left), turn_left.mT @ (s[..., None] * turn_right), right @ (B @ turn_right)
+
+
+def _finite(Z: torch.Tensor) -> torch.Tensor:
+    """Return the matrix with zeros for what is not finite, which LAPACK refuses to decompose."""
+    return torch.nan_to_num(Z, 0.0, 0.0, 0.0)
+
+
+def _least(s: torch.Tensor) -> torch.Tensor:
+    """Return what singular values below rounding error are raised to."""
+    largest = s[..., :1]
+    return 8 * torch.finfo(s.dtype).eps * (largest + (largest == 0))
 
 
 def _moving(W: Times, Wt: Times, svd: tuple, k: int) -> tuple[torch.Tensor, torch.Tensor]:

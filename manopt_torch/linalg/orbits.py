@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch.linalg.function import Function
 from manopt_torch.linalg.orthogonal import from_complement, polar, svd_or_nan, to_complement
 from manopt_torch.linalg.spectral import tracks_derivatives
 from manopt_torch.linalg.sylvester import lyapunov
@@ -37,7 +38,7 @@ def horizontal_part(
     return _Horizontal.apply(*torch.broadcast_tensors(Y, Z), *svd)
 
 
-class _Horizontal(torch.autograd.Function):
+class _Horizontal(Function):
     r"""The projection in singular vectors of Y; linear in Z and self-adjoint.
 
     Right up to rounding also for singular values so small that their squares are lost in $Y^* Y$.

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch.linalg.function import Function
 from manopt_torch.linalg.spectral import tracks_derivatives
 from manopt_torch.linalg.sylvester import lyapunov
 
@@ -79,7 +80,7 @@ def svd_or_nan(
     return U + not_a_number, s + not_a_number[..., 0], Vh
 
 
-class _Polar(torch.autograd.Function):
+class _Polar(Function):
     """The product of singular vectors; Z itself is an argument only to receive the derivative."""
 
     generate_vmap_rule = True

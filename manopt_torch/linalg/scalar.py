@@ -17,10 +17,17 @@ from manopt_torch.linalg.known_value import tracks_derivatives, with_value
 # derivatives lose alike on both sides, three digits each: to truncation below, to cancellation above.
 _SERIES_BOUND = 0.01
 
+_RIGHT = 0.5 * math.pi
+
 _COSINE = [(-1.0) ** k / math.factorial(2 * k) for k in range(5)]
 _SINC = [(-1.0) ** k / math.factorial(2 * k + 1) for k in range(5)]
 _ANGLE_OVER_SINE = [math.comb(2 * k, k) / (4.0**k * (2 * k + 1)) for k in range(8)]
 _SQUARED_ANGLE = [2.0 / ((k + 1) ** 2 * math.comb(2 * k + 2, k + 1)) for k in range(7)]
+
+
+def tiny_root(dtype: torch.dtype) -> float:
+    """Return the least number whose square is a normal number: in a denominator it stands for zero."""
+    return torch.finfo(dtype).tiny ** 0.5
 
 
 def safe_sqrt(
@@ -32,6 +39,8 @@ def safe_sqrt(
         >>> safe_sqrt(torch.tensor([4.0, 0.0, -1.0])).tolist() == [2.0, 0.0, 0.0]
         True
     """
+    if not tracks_derivatives():
+        return torch.sqrt(s.clamp(min=0))
     positive = s > 0
     root = torch.sqrt(torch.where(positive, s, 1.0))
     # `s * 0` is zero for the rest, and NaN where `s` is NaN
@@ -47,8 +56,9 @@ def cos_and_sinc_sqrt(
         >>> [value.item() for value in cos_and_sinc_sqrt(torch.zeros(()))]
         [1.0, 1.0]
     """
-    root = torch.sqrt(s.detach())
-    values = torch.cos(root), _ratio(torch.sin(root), root)
+    # of the smallest number the sinc is one, as it is of zero
+    root = torch.sqrt(s.detach()).clamp(min=torch.finfo(s.dtype).tiny)
+    values = torch.cos(root), torch.sin(root) / root
     if not tracks_derivatives():
         return values
     near = s < _SERIES_BOUND
@@ -57,12 +67,6 @@ def cos_and_sinc_sqrt(
     cosine = torch.where(near, _polynomial(small, _COSINE), torch.cos(root))
     sinc = torch.where(near, _polynomial(small, _SINC), torch.sin(root) / root)
     return with_value(cosine, values[0]), with_value(sinc, values[1])
-
-
-def _ratio(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Return a / b, and one where both are zero."""
-    zero = (b == 0).to(b.dtype)
-    return (a + zero) / (b + zero)
 
 
 def arctan2(
@@ -85,15 +89,6 @@ def arctan2(
     return torch.where(steep, torch.copysign(torch.full_like(y, 0.5 * math.pi), y) - slope, flat)
 
 
-def _first_quadrant_angle(
-    y: torch.Tensor,  # shape: (*batch,), y >= 0
-    x: torch.Tensor,  # shape: (*batch,), x >= 0, not both zero
-) -> torch.Tensor:
-    steep = y > x
-    slope = torch.atan(torch.where(steep, x, y) / torch.where(steep, y, x))
-    return torch.where(steep, 0.5 * math.pi - slope, slope)
-
-
 def angle_between(
     difference: torch.Tensor,  # shape: (*batch,), norm of x - y
     total: torch.Tensor,  # shape: (*batch,), norm of x + y
@@ -104,7 +99,8 @@ def angle_between(
         >>> round(angle_between(torch.tensor(2.0), torch.tensor(0.0)).item(), 6)
         3.141593
     """
-    return 2.0 * _first_quadrant_angle(difference, total)
+    # divided by zero the derivative would be NaN; so it is zero
+    return 2.0 * torch.atan(difference / total.clamp(min=tiny_root(total.dtype)))
 
 
 def squared_angle(
@@ -132,20 +128,24 @@ def squared_angle(
 
 
 def angle_over_sine(
-    r: torch.Tensor,  # shape: any, squared sine, positive unless the cosine is
+    r: torch.Tensor,  # shape: any, squared sine
     cosine: torch.Tensor,  # shape: that of r
 ) -> torch.Tensor:
-    r"""Return $\theta / \sin\theta$ for $\theta \in [0, \pi)$ from $\sin^2\theta$ and $\cos\theta$.
+    r"""Return $\theta / \sin\theta$ for $\theta \in [0, \pi]$ from $\sin^2\theta$ and $\cos\theta$; huge at $\pi$.
 
     Examples:
         >>> angle_over_sine(torch.tensor(0.0), torch.tensor(1.0)).item()
         1.0
     """
-    sine = torch.sqrt(r.detach())
-    value = _ratio(arctan2(sine, cosine.detach()), sine)
+    sine, c = torch.sqrt(r.detach()).clamp(min=tiny_root(r.dtype)), cosine.detach()
+    # the tangent of half an angle of at most a right one loses nothing; an obtuse angle is what that one lacks
+    side = torch.sign(c)
+    half = torch.atan(sine / (1 + c.abs()))
+    value = torch.addcmul(side * -_RIGHT + _RIGHT, side, half, value=2) / sine
     if not tracks_derivatives():
         return value
-    near = (r < _SERIES_BOUND) & (cosine > 0)
+    # next to pi there is nothing but rounding: no derivative of it
+    near = (r < _SERIES_BOUND) & ((cosine > 0) | (r < torch.finfo(r.dtype).eps ** 4))
     sine = torch.sqrt(torch.where(near, 1.0, r))
     series = _polynomial(torch.where(near, r, 0.0), _ANGLE_OVER_SINE)
     return with_value(torch.where(near, series, arctan2(sine, cosine) / sine), value)

@@ -21,6 +21,7 @@ import torch
 
 from manopt_torch.errors import MissingDerivativeError
 from manopt_torch.linalg.divided_differences import first_difference, second_difference
+from manopt_torch.linalg.function import Function
 from manopt_torch.linalg.known_value import tracks_derivatives
 from manopt_torch.linalg.small import eigh_in_closed_form
 
@@ -45,7 +46,7 @@ def sym_eigh(
     if X.shape[-1] <= 3 and X.dim() > 2 and not X.is_complex():
         return eigh_in_closed_form(X)
     not_a_number = (X * 0).sum((-2, -1), keepdim=True).abs()  # zero for a finite matrix
-    eigenvalues, eigenvectors = torch.linalg.eigh(torch.where(not_a_number == 0, X, 0.0))
+    eigenvalues, eigenvectors = torch.linalg.eigh(torch.nan_to_num(X, nan=0.0, posinf=0.0, neginf=0.0))
     return eigenvalues + not_a_number[..., 0], eigenvectors
 
 
@@ -189,7 +190,7 @@ def _in_eigenbasis(eigenvectors: torch.Tensor, G: torch.Tensor) -> torch.Tensor:
     return eigenvectors.mH @ G @ eigenvectors
 
 
-class _MatrixFunction(torch.autograd.Function):
+class _MatrixFunction(Function):
     """f(X) from its eigendecomposition; X itself is an argument only to receive the derivative."""
 
     generate_vmap_rule = True
@@ -215,7 +216,7 @@ class _MatrixFunction(torch.autograd.Function):
         return _FirstDerivative.apply(X, dX, eigenvalues, eigenvectors, ctx.name)
 
 
-class _FirstDerivative(torch.autograd.Function):
+class _FirstDerivative(Function):
     """Df(X)[G]: linear in G and self-adjoint."""
 
     generate_vmap_rule = True
@@ -244,7 +245,7 @@ class _FirstDerivative(torch.autograd.Function):
         return along_G + _SecondDerivative.apply(X, G, dX, *eigen, ctx.name)
 
 
-class _SecondDerivative(torch.autograd.Function):
+class _SecondDerivative(Function):
     """D2f(X)[G, H]: bilinear, and symmetric together with the direction it is contracted with."""
 
     generate_vmap_rule = True

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from manopt_torch.linalg.divided_differences import first_difference
+from manopt_torch.linalg.function import Function
 from manopt_torch.linalg.spectral import spectral_derivative, symmetric_part
 
 Spectrum = tuple[torch.Tensor, torch.Tensor]
@@ -38,7 +39,7 @@ def spectral_difference(
     return _Difference.apply(*torch.broadcast_tensors(X, Y), *of_X, *of_Y, name)
 
 
-class _Difference(torch.autograd.Function):
+class _Difference(Function):
     """f(Y) - f(X); backward and forward derivative are those of f at each matrix."""
 
     generate_vmap_rule = True

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch.linalg.function import Function
 from manopt_torch.linalg.spectral import sym_eigh
 
 
@@ -30,7 +31,7 @@ def lyapunov(
     return _Lyapunov.apply(*torch.broadcast_tensors(P, C), eigenvalues, eigenvectors)
 
 
-class _Lyapunov(torch.autograd.Function):
+class _Lyapunov(Function):
     """The solution from the eigenvectors of P; its derivatives solve equations with the same P."""
 
     generate_vmap_rule = True

@@ -7,6 +7,7 @@ import torch
 from manopt_torch.linalg.cholesky import congruence
 from manopt_torch.linalg.cholesky_pair import cholesky_pair
 from manopt_torch.linalg.definite_pencil import Pencil, definite_pencil, log_between, log_distance_squared, nearer
+from manopt_torch.linalg.function import Function
 from manopt_torch.linalg.known_value import with_value
 from manopt_torch.linalg.spectral import sym_logm, symmetric_part, tracks_derivatives
 
@@ -46,7 +47,7 @@ def affine_invariant_squared_distance(
     return _SquaredDistance.apply(x, y, *definite_pencil(x, y))
 
 
-class _SquaredDistance(torch.autograd.Function):
+class _SquaredDistance(Function):
     """The squared distance from its eigenproblem; the matrices are arguments only to receive the derivative."""
 
     generate_vmap_rule = True

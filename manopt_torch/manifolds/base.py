@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch._keywords import KnownKeywords
 from manopt_torch.errors import OptionsError
 from manopt_torch.linalg.scalar import safe_sqrt
 from manopt_torch.manifolds import bases, validation
@@ -15,7 +16,7 @@ from manopt_torch.manifolds.fields import real_inner
 from manopt_torch.manifolds.points import axpy, first_leaf, leaf_shapes, leaves, map_leaves, map_shaped
 
 
-class Manifold(ABC):
+class Manifold(KnownKeywords, ABC):
     r"""A Riemannian manifold whose points are plain tensors (or tuples of tensors).
 
     Leading axes of every argument are independent problems and broadcast; the trailing axes are the point's own

@@ -60,6 +60,8 @@ class EmbeddedManifold(Manifold):
     def __init__(self, constraint: Callable[[torch.Tensor], torch.Tensor], shape: tuple[int, ...]) -> None:
         if not callable(constraint):
             raise OptionsError(f"EmbeddedManifold: constraint must be callable, got {constraint!r}")
+        if not isinstance(shape, (tuple, list)):
+            raise OptionsError(f"EmbeddedManifold: shape must be a tuple of ints such as (3,), got {shape!r}")
         positive_sizes("EmbeddedManifold", tuple(shape))
         self.constraint = constraint
         self.point_shape = tuple(shape)

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 import torch
 
 from manopt_torch.errors import OptionsError
-from manopt_torch.linalg.low_rank import Times, truncate
+from manopt_torch.linalg.known_value import with_value
+from manopt_torch.linalg.low_rank import Times, truncate, truncate_factored
 from manopt_torch.linalg.orbits import rank_deficiency
 from manopt_torch.linalg.orthogonal import from_complement, polar, qr_unique, svd_or_nan, to_complement
-from manopt_torch.linalg.spectral import sym_sqrtm_pair, symmetric_part
+from manopt_torch.linalg.spectral import sym_sqrtm_pair, symmetric_part, tracks_derivatives
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
 from manopt_torch.manifolds.points import scale
@@ -104,9 +105,13 @@ class FixedRank(Manifold):
         return dS, dU @ x[1], dV @ x[1].mT
 
     def inner(self, x: Any, u: Any, v: Any) -> torch.Tensor:
-        a = self.components(x, u)
-        b = a if v is u else self.components(x, v)
-        return sum(((p * q).sum((-2, -1)) for p, q in zip(a[1:], b[1:], strict=True)), (a[0] * b[0]).sum((-2, -1)))
+        M, Up, Vp = self.components(x, u)
+        N, Wp, Zp = (M, Up, Vp) if v is u else self.components(x, v)
+        return (M * N).sum((-2, -1)) + (Up * Wp).sum((-2, -1)) + (Vp * Zp).sum((-2, -1))
+
+    def norm(self, x: Any, u: Any) -> torch.Tensor:
+        parts = [torch.linalg.vector_norm(part, dim=(-2, -1)) for part in self.components(x, u)]
+        return torch.linalg.vector_norm(torch.stack(parts, -1), dim=-1)
 
     def project_point(self, z: Any) -> FixedRankPoint:
         """Return the nearest matrix of rank k to a dense array, or the matrix of a triple in orthonormal factors."""
@@ -128,7 +133,8 @@ class FixedRank(Manifold):
     def project_ambient(self, x: Any, zv: torch.Tensor, ztu: torch.Tensor) -> FixedRankTangent:
         r"""Return the projection of an $m \times n$ matrix $Z$ from the products $Z V$ and $Z^\top U$."""
         U, S, V = x
-        return _velocity(S, U.mT @ zv, _off(U, zv), _off(V, ztu))
+        M = U.mT @ zv
+        return _velocity(S, M, zv - U @ M, _off(V, ztu))
 
     def egrad2rgrad(self, x: Any, g: Any) -> FixedRankTangent:
         if isinstance(g, torch.Tensor):
@@ -165,11 +171,15 @@ class FixedRank(Manifold):
 
     def retract_projection(self, x: Any, u: Any, t: Any = None) -> FixedRankPoint:
         """Return the matrix of rank k nearest to the straight step."""
-        (U, S, V), (dU, dS, dV) = _step(x, u, t)
-        Up, Vp = dU @ S, dV @ S.mT
-        left, right = (torch.linalg.qr(torch.cat(pair, -1).detach()).Q for pair in ((U, Up), (V, Vp)))
-        times, transposed = _products(U, S + dS, V, Up, Vp)
-        return FixedRankPoint(*truncate(times, transposed, left, right, U, V))
+        (U, S, V), (dU, dS, dV) = x, u
+        moved = scale(S, t, 2)
+        rows, columns = _beside(U, dU), _beside(V, dV)
+        found = truncate_factored(rows, _blocks(S + scale(dS, t, 2), moved), columns)
+        if tracks_derivatives():
+            times, transposed = _products(U, S + scale(dS, t, 2), V, dU @ moved, dV @ moved.mT)
+            left, right = (torch.linalg.qr(side.detach()).Q for side in (rows, columns))
+            found = map(with_value, truncate(times, transposed, left, right, U, V), found)
+        return FixedRankPoint(*found)
 
     retract_default = retract_projection
 
@@ -192,10 +202,14 @@ class FixedRank(Manifold):
         return self.project_ambient(x, A @ (C @ (B.mT @ V)) - U @ S, B @ (C.mT @ (A.mT @ U)) - V @ S.mT)
 
     def transport(self, x: Any, y: Any, u: Any) -> FixedRankTangent:
-        U, _, V = x
-        M, Up, Vp = self.components(x, u)
-        times, transposed = _products(U, M, V, Up, Vp)
-        return self.project_ambient(y, times(y[2]), transposed(y[0]))
+        """Project the matrix that the tangent vector stands for."""
+        (U, S, V), (dU, dS, dV), (A, C, B) = x, u, y
+        # it is [U dU] K [V dV]'
+        rows, K, columns = _beside(U, dU), _blocks(dS, S), _beside(V, dV)
+        p, q = rows.mT @ A, columns.mT @ B
+        inverse = torch.linalg.inv_ex(C).inverse
+        left, right = K @ q @ inverse, K.mT @ p @ inverse.mT
+        return FixedRankTangent(rows @ left - A @ (p.mT @ left), p.mT @ K @ q, columns @ right - B @ (q.mT @ right))
 
     def injectivity_radius(self, x: Any = None) -> float | torch.Tensor:
         """Return the least singular value, the distance to the matrices of lower rank: no shorter step reaches them."""
@@ -252,6 +266,17 @@ def _step(x: Any, u: Any, t: Any) -> tuple[list[torch.Tensor], list[torch.Tensor
     v = [scale(leaf, t, 2) for leaf in u]
     pairs = [torch.broadcast_tensors(a, b) for a, b in zip(x, v, strict=True)]
     return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def _beside(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
+    """Return the columns of A, then those of B."""
+    return torch.cat([A, B] if A.shape == B.shape else torch.broadcast_tensors(A, B), -1)
+
+
+def _blocks(core: torch.Tensor, S: torch.Tensor) -> torch.Tensor:
+    """Return the block matrix [core, S; S, 0]."""
+    core, S = torch.broadcast_tensors(core, S)
+    return torch.cat([torch.cat([core, S], -1), torch.cat([S, torch.zeros_like(S)], -1)], -2)
 
 
 def _products(

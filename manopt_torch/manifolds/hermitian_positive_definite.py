@@ -60,7 +60,7 @@ class HermitianPositiveDefinite(Manifold):
 
     def __init__(self, n: int) -> None:
         positive_sizes("HermitianPositiveDefinite", (n,))
-        self.geometry = AffineInvariant()
+        self.geometry = self.connection = AffineInvariant()
         self.point_shape = (n, n)
         self.dim = n * n
         self.typical_dist = math.sqrt(self.dim)

@@ -54,6 +54,7 @@ class Power(Manifold):
         self.shape = tuple(shape)
         self.point_shape = _prepend(self.shape, M.point_shape)
         self.dim = math.prod(shape) * M.dim
+        self.field = M.field
         self.typical_dist = math.sqrt(math.prod(shape)) * M.typical_dist
         self.has_exp = M.has_exp
         self.has_log = M.has_log

@@ -51,6 +51,7 @@ class Product(Manifold):
         self.manifolds = manifolds
         self.point_shape = tuple(M.point_shape for M in manifolds)
         self.dim = sum(M.dim for M in manifolds)
+        self.field = "complex" if any(M.field == "complex" for M in manifolds) else "real"
         self.typical_dist = math.sqrt(sum(M.typical_dist**2 for M in manifolds))
         self.has_exp = all(M.has_exp for M in manifolds)
         self.has_log = all(M.has_log for M in manifolds)

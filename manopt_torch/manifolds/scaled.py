@@ -41,7 +41,7 @@ class Scaled(Manifold):
         if not isinstance(factor, (int, float)) or not 0 < factor < float("inf"):
             raise OptionsError(f"Scaled: factor must be a positive number, got {factor!r}")
         self.M, self.factor = M, float(factor)
-        self.point_shape, self.dim = M.point_shape, M.dim
+        self.point_shape, self.dim, self.field = M.point_shape, M.dim, M.field
         self.typical_dist = M.typical_dist * self.factor
         self.has_exp, self.has_log, self.has_parallel_transport = M.has_exp, M.has_log, M.has_parallel_transport
         self.is_flat, self.is_embedded = M.is_flat, False  # another inner product than that of the arrays

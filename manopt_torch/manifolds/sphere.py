@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from manopt_torch.linalg.scalar import angle_between, angle_over_sine, cos_and_sinc_sqrt, squared_angle
+from manopt_torch.linalg.known_value import tracks_derivatives
+from manopt_torch.linalg.scalar import angle_between, angle_over_sine, cos_and_sinc_sqrt, squared_angle, tiny_root
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
 from manopt_torch.manifolds.points import axpy, scale
@@ -26,7 +27,7 @@ class Sphere(Manifold):
     - parallel transport $u - 2\frac{\langle s, u\rangle}{\|s\|^2} s$ with $s = x + y$.
 
     Distance and logarithm keep full relative accuracy from coincident to antipodal points. At $y = -x$, where every
-    direction is shortest, `log` is the first vector of `basis(x)` times $\pi$ and `log_defined` is false.
+    direction is shortest, `log` goes towards the axis nearest to a right angle with $x$, and `log_defined` is false.
 
     Args:
         n: number of entries of a point; the sphere has dimension $n - 1$.
@@ -105,14 +106,16 @@ class Sphere(Manifold):
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         cosine = (x * y).sum(-1, True)
-        opposite_side = cosine < 0
+        side = torch.sign(cosine)
         # y + x and y - x have the same projection as y; the shorter one is free of cancellation near its end
-        v = self.project_tangent(x, torch.addcmul(y, -_sign(cosine), x))
+        short = torch.addcmul(y, side, x, value=-1)
+        # at the antipode it is zero: there what is added points along an axis, elsewhere it is lost in rounding
+        axis = torch.zeros_like(x).scatter(-1, x.abs().argmin(-1, True), 1.0)
+        v = self.project_tangent(x, torch.addcmul(short, _beyond_rounding(side), axis))
         squared_sine = (v * v).sum(-1, True)
-        antipodal = (squared_sine == 0) & opposite_side
-        # at the antipode v is zero, and the first direction stands in
-        factor = angle_over_sine(squared_sine, torch.where(antipodal, 1.0, cosine))
-        return torch.addcmul(self._first_direction(x, math.pi * antipodal.to(x.dtype)), factor, v)
+        if tracks_derivatives():  # there is none at the antipode
+            v = torch.where(torch.maximum(squared_sine, cosine) < torch.finfo(x.dtype).eps ** 4, v.detach(), v)
+        return angle_over_sine(squared_sine, cosine) * v
 
     def log_defined(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         # nearer to the antipode than this, the direction of `log` is rounding error
@@ -120,9 +123,8 @@ class Sphere(Manifold):
 
     def parallel_transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         s = x + y
-        squared = (s * s).sum(-1, True)
         # a reflection, so lengths are kept also near the antipode; at the antipode itself u is kept
-        factor = (s * u).sum(-1, True) / torch.where(squared > 0, squared, 1.0)
+        factor = (s * u).sum(-1, True) / (s * s).sum(-1, True).clamp(min=tiny_root(s.dtype))
         return torch.addcmul(u, factor, s, value=-2)
 
     def injectivity_radius(self, x: Any = None) -> float:
@@ -149,12 +151,12 @@ class Sphere(Manifold):
     def off_manifold(self, x: torch.Tensor) -> torch.Tensor:
         return (torch.linalg.vector_norm(x, dim=-1) - 1).abs()
 
-    def _first_direction(self, x: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
-        """Return `length`, shape `(*batch, 1)`, times the first vector of `basis(x)`, in few operations."""
-        head = x[..., :1]
-        part = length * x[..., 1:2] / (1 + head.abs())
-        start = torch.cat([-_sign(head) * part, length], dim=-1)
-        return torch.addcmul(torch.nn.functional.pad(start, (0, self.dim - 1)), part, x, value=-1)
+
+def _beyond_rounding(
+    side: torch.Tensor,  # shape: (*batch, 1)
+) -> torch.Tensor:
+    """Return zero where `side` is positive, and where it is -1 less than is left of a sum that should be zero."""
+    return side.clamp(max=0) * (-(torch.finfo(side.dtype).eps ** 2) / 8)
 
 
 def _sign(

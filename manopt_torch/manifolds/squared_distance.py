@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from manopt_torch.linalg.function import Function
 from manopt_torch.linalg.spectral import tracks_derivatives
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def differentiable_by_log(
     return _SquaredDistance.apply(*torch.broadcast_tensors(x, y), value.detach(), M)
 
 
-class _SquaredDistance(torch.autograd.Function):
+class _SquaredDistance(Function):
     """A squared distance that is known; the points are arguments only to receive the derivative."""
 
     generate_vmap_rule = True

@@ -47,8 +47,9 @@ class Stiefel(Manifold):
     dimensions that matter, finds it up to rounding. It does so for all points within nine tenths of the injectivity
     radius and for most beyond. `log_defined` is true where the iteration converged to a vector shorter than that
     radius, which is then the only shortest one. Other results may be a longer geodesic, or where it did not converge
-    the best vector found; the two components of square real frames are such a case. The work grows like $p^6$: it is
-    meant for $p$ up to about 20. `log` and what follows from it (`dist`, `parallel_transport`) have two derivatives.
+    the best vector found. Square real frames have two components, those that turn and those that mirror: no path leads
+    from one to the other, so that the distance is infinite there. The work grows like $p^6$: it is meant for $p$ up to
+    about 20. `log` and what follows from it (`dist`, `parallel_transport`) have two derivatives.
     `exp` is NaN for steps longer than a few hundred, dozens of times around.
 
     The injectivity radius is $\pi$ ($\pi\sqrt2$ if $p = n$) for the Euclidean metric and $\pi$ for the canonical one if
@@ -179,6 +180,14 @@ class Stiefel(Manifold):
         y = x + frame_step(x, scale(u, t, 2), self._kappa)
         # a step of Newton's iteration for the nearest frame, so that rounding does not add up
         return 1.5 * y - y @ (0.5 * (y.mH @ y))
+
+    def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        u = self.log(x, y)
+        square = self.inner(x, u, u)
+        n, p = self.point_shape
+        if p < n or self.field == "complex":
+            return square
+        return torch.where(torch.linalg.det((x.mT @ y).detach()) < 0, math.inf, square)
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return frame_log(x, y, self._kappa)[0]

@@ -10,6 +10,7 @@ from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
 from manopt_torch.manifolds.connection import bend, bent_gradient, directional, relative_bend
 from manopt_torch.manifolds.flat_space import FlatSpace
+from manopt_torch.manifolds.geodesics import carry
 from manopt_torch.manifolds.points import axpy, first_leaf, map_leaves, map_shaped, rebuild
 
 
@@ -209,8 +210,7 @@ class TangentBundle(Manifold):
     def _carried(self, x: tuple, y: Any, v: Any, t: Any) -> tuple:
         """Return the point over `y` with the vector `x[1] + t v` carried there."""
         w = map_shaped(lambda ndim, a, b: axpy(a, b, t, ndim), self.M.point_shape, x[1], v)
-        carry = self.M.parallel_transport if self.M.has_parallel_transport else self.M.transport
-        return rebuild(x, [y, carry(x[0], y, w)])
+        return rebuild(x, [y, carry(self.M, x[0], y, w)])
 
     def _difference(self, x: tuple, y: tuple) -> Any:
         """Return the vector of `y`, brought to `x`, less that of `x`."""

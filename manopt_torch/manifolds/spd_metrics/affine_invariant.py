@@ -60,3 +60,14 @@ class AffineInvariant(SpdMetric):
         factor, inverse = cholesky_pair(x)
         carrier = factor @ sym_sqrtm(congruence(inverse, y)) @ inverse
         return symmetric_part(congruence(carrier, u))
+
+    # ---- the connection ---------------------------------------------------------------------------------------------
+    def bend(self, x: torch.Tensor, u: torch.Tensor, dx: torch.Tensor) -> torch.Tensor:
+        r"""Return $\operatorname{sym}(\dot X X^{-1} U)$, the velocity of a vector that is carried parallel."""
+        inverse = cholesky_pair(x)[1]
+        return symmetric_part((dx @ inverse.mH) @ (inverse @ u))
+
+    def bent_gradient(self, x: torch.Tensor, u: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        r"""Return the array whose product with $\dot X$ is that of `g` with `bend(x, u, dx)`."""
+        inverse = cholesky_pair(x)[1]
+        return symmetric_part(symmetric_part(g) @ (u @ inverse.mH) @ inverse)
