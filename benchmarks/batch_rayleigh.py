@@ -95,7 +95,7 @@ def data(problems: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def rayleigh(x: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
     """Return the quotient of each problem."""
-    return (x * (a @ x.unsqueeze(-1)).squeeze(-1)).sum(-1)
+    return (x * torch.bmm(a, x.unsqueeze(-1)).squeeze(-1)).sum(-1)
 
 
 def batched(a: torch.Tensor, x: torch.Tensor, search: ArmijoLinesearch) -> Any:

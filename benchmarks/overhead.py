@@ -27,7 +27,7 @@ CASE = "overhead"
 STEP = 0.1
 
 
-def rows(*, steps: int = 300, rounds: int = 2 * ROUNDS + 1, calls: int = 5, peers: bool = True) -> list[Row]:
+def rows(*, steps: int = 300, rounds: int = 5 * ROUNDS, calls: int = 2, peers: bool = True) -> list[Row]:
     """Return the rows of this case.
 
     Args:

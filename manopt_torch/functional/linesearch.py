@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from manopt_torch._typing import Mask, Scalar
-from manopt_torch.functional.masked import Lane
 
 # after so many shrinking rounds it is worth asking for the smallest step that still moves the point
 _ROUNDS_BEFORE_FLOOR = 16
@@ -39,7 +38,7 @@ class ArmijoRule(NamedTuple):
 
 
 def armijo(
-    lane: Lane,
+    lane: Any,
     probe: Callable[[Scalar], Trial],
     cost: Scalar,
     slope: Scalar,
@@ -48,11 +47,12 @@ def armijo(
     rule: ArmijoRule,
     smallest: Callable[[], Scalar],
 ) -> Found:
-    r"""Grow the step while $f(s) < f(0) + c\,s\,f'(0)$, then shrink it until $f(s) \le f(0) + c\,s\,f'(0)$.
+    r"""Grow the step while $f(s) < f(0) + c\,s\,f'(0)$, or shrink it until $f(s) \le f(0) + c\,s\,f'(0)$.
 
-    Each problem has its own step and its own number of rounds. A non-finite cost is a rejection. The trial returned
-    holds the accepted point of every problem: one that is done is evaluated again at the same step, which gives the
-    same bits, so that a single backward pass serves the batch.
+    Each problem has its own step and its own number of rounds; some grow while others shrink. Where an enlargement
+    goes too far, the step before is taken, which is known to be good. A non-finite cost is a rejection. The trial
+    returned holds the accepted point of every problem: one that is done is evaluated again at the same step, which
+    gives the same bits, so that a single backward pass serves the batch.
 
     Args:
         lane: the lane of the run.
@@ -67,33 +67,39 @@ def armijo(
     References:
         [Armijo:1966]; [AbsilMahonySepulchre:2008], section 4.2.
     """
-    c, factor = rule.sufficient_decrease, rule.contraction_factor
-    slack, margin = rule.slack * abs(cost), rule.margin * abs(cost)
-    trial = probe(step)
-    value = lane.trial_cost(trial.cost)
-    growing = grew = active & (value < cost + c * step * slope - margin)
-    former, former_step, rounds = trial, step, 0
-    while rounds < rule.max_increases and lane.any(growing):
-        rounds += 1
-        former, former_step = trial, lane.where(growing, step, former_step)
-        step = lane.where(growing, step / factor, step)
-        trial = probe(step)
-        value = lane.trial_cost(trial.cost)
-        growing = growing & (value < cost + c * step * slope - margin)
+    factor, fall, size = rule.contraction_factor, rule.sufficient_decrease * slope, abs(cost)
+    slack, margin = rule.slack * size, rule.margin * size
 
-    # the last enlargement went too far: the step before is known to be good
-    back = grew & lane.not_(value <= cost + c * step * slope + slack)
-    if lane.lone and back:
-        return Found(former_step, former, False)
-    shrinking = active & lane.not_(value <= cost + c * step * slope + slack)
-    rounds, floor = 0, lane.full(0.0)
-    while rounds < rule.max_decreases and lane.any(shrinking):
+    def judge(step: Scalar, trial: Trial, growing: Mask | None) -> tuple[Mask | None, Mask]:
+        """Tell who may go on growing, and whose step is good."""
+        value, bound = lane.trial_cost(trial.cost), cost + step * fall
+        return None if growing is None else growing & (value < bound - margin), value <= bound + slack
+
+    trial, earlier, back, mixed = probe(step), step, None, False
+    growing, good = judge(step, trial, active if rule.max_increases else None)
+    growing, shrinking = lane.full(False) if growing is None else growing, lane.without(active, good)
+    grow, shrink = lane.any_of(growing, shrinking)
+    rounds, floor = 0, None
+    while grow or shrink:
         rounds += 1
-        step = lane.where(shrinking, lane.where(back, former_step, step * factor), step)
-        back = back & lane.not_(shrinking)
+        moved, following = growing | shrinking, step
+        following = lane.where(growing, step / factor, following) if grow else following
+        following = lane.where(shrinking, step * factor, following) if shrink else following
+        if mixed:
+            moved, following = moved | back, lane.where(back, earlier, following)
+        former, earlier, step = trial, step, following
         trial = probe(step)
-        value = lane.trial_cost(trial.cost)
-        if rounds == _ROUNDS_BEFORE_FLOOR:
-            floor = smallest()
-        shrinking = shrinking & lane.not_(value <= cost + c * step * slope + slack) & (step > floor)
-    return Found(step, trial, active & lane.not_(value <= cost + c * step * slope + slack))
+        longer, good = judge(step, trial, growing if grow and rounds < rule.max_increases else None)
+        back = lane.without(growing, good) if grow else growing
+        growing = lane.full(False) if longer is None else longer
+        shrinking = lane.without(shrinking, good) if rounds < rule.max_decreases else lane.full(False)
+        if rounds >= _ROUNDS_BEFORE_FLOOR:
+            floor = smallest() if floor is None else floor
+            shrinking = shrinking & (step > floor)
+        stay, grow, shrink, mixed = lane.any_of(lane.without(moved, back), growing, shrinking, back)
+        if not stay:  # all that moved go back to the former trial, in which the others are as well
+            return Found(earlier, former, lane.without(lane.without(active, good), back))
+    if mixed:  # one trial for all of them; nothing new is tried
+        step, good = lane.where(back, earlier, step), good | back
+        trial = probe(step)
+    return Found(step, trial, lane.without(active, good))

@@ -22,6 +22,8 @@ from manopt_torch.manifolds.points import axpy, expand_right, first_leaf, leaves
 _META_CYCLE = 3
 # so few entries are looked at one by one in less time than a torch call takes
 _FEW = 32
+# so many entries are more than the cache of a core holds
+_LARGE = 200_000
 _meta_calls = [0]
 _reads = [0]
 
@@ -45,6 +47,8 @@ def count_active(mask: torch.Tensor | bool) -> int:
         return 0 if _meta_calls[0] % _META_CYCLE == 0 else mask.numel()
     _reads[0] += 1
     with host_read():
+        if mask.dim() == 1 and len(mask) <= _FEW:
+            return mask.tolist().count(True)
         return int(torch.count_nonzero(mask).item())
 
 
@@ -76,9 +80,19 @@ class Lone:
         return mask
 
     @staticmethod
+    def any_of(*masks: bool) -> tuple[bool, ...]:
+        """Tell of each mask whether it holds for any problem."""
+        return masks
+
+    @staticmethod
     def not_(mask: bool) -> bool:
         """Negate a mask (`~True` is -2 in Python)."""
         return not mask
+
+    @staticmethod
+    def without(a: bool, b: bool) -> bool:
+        """Tell where `a` holds and `b` does not."""
+        return a and not b
 
     @staticmethod
     def where(mask: bool, a: Any, b: Any) -> Any:
@@ -175,9 +189,25 @@ class Batch:
         return any_active(mask)
 
     @staticmethod
+    def any_of(*masks: torch.Tensor) -> tuple[bool, ...]:
+        """Tell of each mask whether it holds for any problem: one host read for all of them."""
+        if masks[0].is_meta:
+            return (any_active(masks[0]),) * len(masks)
+        _reads[0] += 1
+        with host_read():
+            if masks[0].is_cpu and masks[0].dim() == 1 and len(masks[0]) <= _FEW:
+                return tuple([True in mask.tolist() for mask in masks])
+            return tuple(torch.stack(masks).view(len(masks), -1).any(-1).tolist())
+
+    @staticmethod
     def not_(mask: torch.Tensor) -> torch.Tensor:
         """Negate a mask."""
         return torch.logical_not(mask)
+
+    @staticmethod
+    def without(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """Tell where `a` holds and `b` does not."""
+        return torch.gt(a, b)  # of bools, in one operation
 
     @staticmethod
     def where(mask: torch.Tensor, a: Any, b: Any) -> torch.Tensor:
@@ -234,8 +264,11 @@ class Batch:
         size: Any = None
         for leaf in leaves(u):
             axes = tuple(range(len(self.shape), leaf.dim()))
+            # some rows at a time, which stay in the cache
+            pieces = leaf.split(max(_LARGE * len(leaf) // leaf.numel(), 1)) if leaf.numel() > _LARGE else (leaf,)
             # the maximum norm is the same number, but its kernel takes five times as long over rows
-            part = leaf.abs().amax(axes) if axes else leaf.abs()
+            sizes = [piece.abs().amax(axes) if axes else piece.abs() for piece in pieces]
+            part = sizes[0] if len(sizes) == 1 else torch.cat(sizes)
             size = part if size is None else torch.maximum(size, part)
         return self.scalar(size)
 

@@ -1,5 +1,6 @@
 """The start of a run: everything about the arguments is checked here, once, before anything happens."""
 
+import math
 from typing import Any
 
 import torch
@@ -50,7 +51,7 @@ def begin(p: Any, o: Options) -> None:
     o.stagnated = o.lane.full(False)
     o.iterations = o.lane.full(0)
     o.reason_code = o.lane.full(0)
-    o.iteration, o.asked, o.trial, o.active_count = 0, None, None, None
+    o.iteration, o.asked, o.trial, o.active_count = 0, None, None, math.prod(o.lane.shape)
 
 
 def first_evaluation(p: Any, o: Options, gradient_from: Any = None) -> None:
@@ -63,7 +64,7 @@ def first_evaluation(p: Any, o: Options, gradient_from: Any = None) -> None:
 
     Raises:
         ShapeError: if the cost does not return one number a problem, or the gradient not a tangent vector for each.
-        OptionsError: if the gradient is of another dtype than the start.
+        OptionsError: if the cost is not real, or the gradient of another dtype than the start.
         NonFiniteError: if cost or gradient is non-finite for every problem.
     """
     value, context = p.trial(o.x)
@@ -136,11 +137,21 @@ def check_start(p: Any, o: Options) -> None:
         if leaf.dtype.to_real() != tensors[0].dtype.to_real() or leaf.device != tensors[0].device:
             kinds = [(part.dtype, part.device) for part in tensors]
             raise ShapeError(f"the parts of the start x differ in dtype or device: {kinds}")
+    if any(leaf.is_complex() for leaf in tensors) != (p.M.field == "complex"):
+        raise OptionsError(
+            f"the start x is of {tensors[0].dtype}, but the points of {p.M!r} are {p.M.field}: take x.real or "
+            "x.cdouble(), or a manifold over the other numbers"
+        )
     p.check_data(batch)
-    # an axis more, so that points without axes of their own have one to reduce
-    finite = torch.stack([torch.isfinite(leaf).unsqueeze(-1).flatten(len(batch)).all(-1) for leaf in tensors])
-    failures = first_failures(finite.all(0))
-    if failures:
+    for n, d in enumerate(p.data):
+        if d.dim() and d.device != tensors[0].device:
+            raise OptionsError(
+                f"data[{n}] is on {d.device}, the start x on {tensors[0].device}: move it with .to(x.device)"
+            )
+    if any(first_failures(torch.isfinite(leaf).all()) for leaf in tensors):
+        # an axis more, so that points without axes of their own have one to reduce
+        finite = torch.stack([torch.isfinite(leaf).unsqueeze(-1).flatten(len(batch)).all(-1) for leaf in tensors])
+        failures = first_failures(finite.all(0))
         where = "" if failures == [()] else f" at batch indices {failures}"
         raise NonFiniteError(f"the start x holds NaN or infinity{where}")
     p.M.check_point(o.x)

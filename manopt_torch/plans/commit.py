@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch.functional.masked import count_active
 from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.plans.options import Options
 
@@ -29,10 +30,31 @@ def commit(o: Options, **new: Any) -> None:
             for name, value in new.items():
                 setattr(o, name, value)
         return
-    o.broken = o.broken | (o.active & ~ok)
-    moves = o.active & ok & ~o.stagnated
+    o.broken = o.broken | lane.without(o.active, ok)
+    moves = lane.without(o.active & ok, o.stagnated)
+    # of a large batch a copy is worth a question
+    everyone = o.piece_size is not None and count_active(moves) == moves.numel()
     for name, value in new.items():
+        if everyone:
+            setattr(o, name, value)
+            continue
         former = getattr(o, name)
         if former is None:
             former = map_leaves(torch.zeros_like, value)
         setattr(o, name, lane.pick(moves, value, former))
+
+
+def finite_point(o: Options, x: Any, cost: torch.Tensor, gradient: Any) -> tuple[Any, Any]:
+    """Return where to go on computing from a trial before it is committed: its point and its gradient.
+
+    Where cost or gradient is not finite they are the former point and zero. `commit` drops what comes of them, and a
+    user's callable that factorises its argument need not mind NaN.
+
+    Args:
+        o: the options.
+        x: the point of the trial.
+        cost: the cost there.
+        gradient: the gradient there.
+    """
+    ok = o.lane.finite(cost) & o.lane.finite(gradient)
+    return o.lane.pick(ok, x, o.x), o.lane.pick(ok, gradient, map_leaves(torch.zeros_like, gradient))

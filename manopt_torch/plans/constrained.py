@@ -1,7 +1,8 @@
-"""What solvers of constrained problems share: the start of a run, and what they keep of a point."""
+"""What solvers of constrained problems share: what they keep of a point, the start of a run, and penalties."""
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 
@@ -9,16 +10,32 @@ from manopt_torch._host import first_failures, uploaded
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.plans.begin import mark_broken_start
-from manopt_torch.plans.options import Options
+from manopt_torch.plans.options import Options, state
+from manopt_torch.plans.stopping import (
+    StopAfterIteration,
+    StoppingCriterion,
+    StopWhenChangeLess,
+    StopWhenKKTResidualLess,
+    StopWhenSmallerOrEqual,
+)
 from manopt_torch.problems.constrained import ConstrainedValues, kkt_residual, violation_of
 
+# beyond, the sub problems are too badly conditioned to tell more
+_LARGEST_PENALTY = 1e12
 
-def check_sub_solver(o: Any) -> None:
-    """Raise an OptionsError unless the sub-solver is given by its options."""
-    if not isinstance(o.sub_solver, Options):
-        raise OptionsError(
-            f"{type(o).__name__}: sub_solver must be Options such as QuasiNewtonOptions(x), got {o.sub_solver!r}"
-        )
+
+@dataclass(eq=False)
+class ConstrainedOptions(Options):
+    """Base of the options of solvers with constraints: the state that `measured` returns."""
+
+    needs: ClassVar[tuple[str, ...]] = ("cost", "gradient", "constraints")
+
+    # updated every step; all are those of the new point
+    inequality_multipliers: Any = state()
+    equality_multipliers: Any = state()
+    lagrangian_gradient: Any = state()
+    violation: Any = state()
+    kkt_residual: Any = state()
 
 
 def evaluate_start(p: Any, o: Any, weights: Callable[..., tuple[torch.Tensor, torch.Tensor]]) -> ConstrainedValues:
@@ -64,6 +81,16 @@ def per_problem(o: Any, value: Any) -> torch.Tensor:
     return uploaded(value, ref)
 
 
+def initial_multipliers(o: Any, at: ConstrainedValues, *, positive: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the multipliers to start with, those of the inequalities `positive` or not.
+
+    Raises:
+        OptionsError: if they do not fit to the constraints, or are to be positive and are not.
+    """
+    mu = multipliers(o, "initial_inequality_multiplier", at.inequality, positive=positive)
+    return mu, multipliers(o, "initial_equality_multiplier", at.equality)
+
+
 def multipliers(o: Any, name: str, like: torch.Tensor, *, positive: bool = False) -> torch.Tensor:
     """Return initial multipliers, given as a number or a tensor, in the shape of the constraints.
 
@@ -88,3 +115,32 @@ def check_multipliers(o: Any, *names: str) -> None:
         value = getattr(o, name)
         if not isinstance(value, (int, float, torch.Tensor)):
             raise OptionsError(f"{type(o).__name__}: {name} must be a number or a tensor, got {value!r}")
+
+
+# ---- penalty methods ------------------------------------------------------------------------------------------------
+
+
+def check_sub_solver(o: Any) -> None:
+    """Raise an OptionsError unless the sub-solver is given by its options."""
+    if not isinstance(o.sub_solver, Options):
+        raise OptionsError(
+            f"{type(o).__name__}: sub_solver must be Options such as QuasiNewtonOptions(x), got {o.sub_solver!r}"
+        )
+
+
+def penalty_stop(least_tolerance: float) -> StoppingCriterion:
+    """Return when penalty methods end: at a KKT point, or where a sub problem solved to the end moves nothing."""
+    late = StopWhenSmallerOrEqual("tolerance", least_tolerance) & StopWhenChangeLess(least_tolerance)
+    return StopAfterIteration(300) | StopWhenKKTResidualLess(1e-6) | late
+
+
+def raised_penalty(o: Any, where: Any) -> Any:
+    """Return the penalties for the next sub problem, raised where asked."""
+    return o.lane.where(where, o.lane.min(o.penalty / o.penalty_factor, _LARGEST_PENALTY), o.penalty)
+
+
+def lowered(o: Any, name: str) -> Any:
+    """Return what `o` has of this name for the next sub problem, on its way from `initial_...` to `least_...`."""
+    initial, least = getattr(o, f"initial_{name}"), getattr(o, f"least_{name}")
+    factor = (least / initial) ** getattr(o, f"{name}_exponent")
+    return o.lane.max(factor * getattr(o, name), least)

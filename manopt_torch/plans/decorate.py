@@ -1,13 +1,16 @@
 """Decorators: options that print and options that record."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 
+from manopt_torch._keywords import strict_keywords
 from manopt_torch.errors import OptionsError, UnknownSymbolError
 from manopt_torch.functional.masked import host_read
 from manopt_torch.plans.action import Action
 from manopt_torch.plans.debug.base import DebugAction, LineAction
+from manopt_torch.plans.debug.entry import DebugEntry, DebugEntryChange
 from manopt_torch.plans.debug.factory import DebugActionFactory, DebugFactory
 from manopt_torch.plans.debug.group import DebugDivider, DebugEvery, DebugGroup, check_callable
 from manopt_torch.plans.debug.progress import DebugProgress
@@ -16,8 +19,9 @@ from manopt_torch.plans.dispatch import initialize_solver, step_solver, stop_sol
 from manopt_torch.plans.hooks import STOP, Hooks, run_hooks
 from manopt_torch.plans.options import OptionsDecorator, get_options
 from manopt_torch.plans.record.base import RecordAction
+from manopt_torch.plans.record.entry import RecordEntry, RecordEntryChange
 from manopt_torch.plans.record.factory import RecordFactory
-from manopt_torch.plans.record.group import RecordGroup, check_record_action, drop_rows_after
+from manopt_torch.plans.record.group import RecordEvery, RecordGroup, check_record_action, drop_rows_after
 from manopt_torch.plans.symbols import PLACES, S, check_symbol, is_symbol
 
 
@@ -44,6 +48,7 @@ class DebugOptions(OptionsDecorator):
     def __init__(self, options: Any, debug: Any) -> None:
         OptionsDecorator.__init__(self, options)
         self.debug_dictionary = _debug_places(get_options(options), debug)
+        _check_fields(get_options(options), self.debug_dictionary.values())
 
     def hook_table(self) -> Hooks:
         """Return the actions by the moment at which they are called."""
@@ -79,6 +84,7 @@ class RecordOptions(OptionsDecorator):
     def __init__(self, options: Any, record: Any) -> None:
         OptionsDecorator.__init__(self, options)
         self.record_dictionary = _record_places(get_options(options), record)
+        _check_fields(get_options(options), self.record_dictionary.values())
 
     def hook_table(self) -> Hooks:
         """Return the actions by the moment at which they are called, with the care of the rows around them."""
@@ -91,6 +97,7 @@ class RecordOptions(OptionsDecorator):
         return f"RecordOptions({self.options!r}, {self.record_dictionary})"
 
 
+@strict_keywords
 def decorate_options(o: Any, debug: Any = None, record: Any = None) -> Any:
     r"""Wrap options so that they print and record; the debug decorator is the inner one.
 
@@ -210,6 +217,19 @@ def _check_symbols(o: Any, entries: Any) -> None:
         symbol: Any = entry[0] if isinstance(entry, tuple) and entry else entry
         if is_symbol(symbol):
             check_symbol(o, symbol)
+
+
+def _check_fields(o: Any, actions: Iterable[Any]) -> None:
+    """Raise before the run, not in the middle of it, where an action reads a field that the options do not have."""
+    for action in actions:
+        if isinstance(action, _READ_A_FIELD):
+            check_symbol(o, f":{action.field}", ())
+        _check_fields(o, getattr(action, "group", ()))
+        if isinstance(action, (DebugEvery, RecordEvery)):
+            _check_fields(o, (action.action,))
+
+
+_READ_A_FIELD = (DebugEntry, DebugEntryChange, RecordEntry, RecordEntryChange)
 
 
 # ---- the end of a line ----------------------------------------------------------------------------------------------

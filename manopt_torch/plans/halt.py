@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from manopt_torch.functional.masked import count_active
+from manopt_torch.plans.begin import begin
 from manopt_torch.plans.dispatch import stop_solver
 from manopt_torch.plans.options import NONFINITE, STAGNATED, Options
 
@@ -12,6 +13,8 @@ from manopt_torch.plans.options import NONFINITE, STAGNATED, Options
 @stop_solver.register(Options)
 def halt(p: Any, o: Options, i: int) -> bool:
     """Tell whether all problems are finished after step `i`; write reason and iteration of those that just ended."""
+    if o.active is None:  # stepped by hand, by a solver of one's own that leaves the common state to us
+        begin(p, o)
     o.iteration = o.asked = i
     # all are asked: some remember the former iterate
     hits = [criterion.answer(p, o, i) for criterion in o.stop.members]
@@ -28,7 +31,7 @@ def _halt_lone(o: Options, i: int, hits: list[Any]) -> bool:
     if not code and o.stagnated:
         code = STAGNATED
     if code:
-        o.active, o.iterations, o.reason_code = False, i, code
+        o.active, o.iterations, o.reason_code, o.active_count = False, i, code, 0
     return bool(code)
 
 
@@ -39,7 +42,7 @@ def _halt_batch(o: Options, i: int, hits: list[Any]) -> bool:
         if isinstance(hit, torch.Tensor):
             ending = ending | hit
         everyone = everyone or hit is True
-    former, still = o.active, o.active & ~ending
+    former, still = o.active, o.lane.without(o.active, ending)
     if everyone:
         still, left = torch.zeros_like(former), 0
     elif i % o.check_every:
@@ -47,7 +50,7 @@ def _halt_batch(o: Options, i: int, hits: list[Any]) -> bool:
     else:
         left = count_active(still)
     if left is None or left != o.active_count or o.active_count is None:
-        _write_reasons(o, i, hits, former & ~still)
+        _write_reasons(o, i, hits, o.lane.without(former, still))
     o.active, o.active_count = still, left
     return left == 0
 

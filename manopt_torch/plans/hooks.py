@@ -1,5 +1,6 @@
 """Hooks: the actions of all decorators, flattened to three tuples so that a bare run loops over nothing."""
 
+import math
 from typing import Any, NamedTuple
 
 from manopt_torch.plans.action import STOP, Action
@@ -26,6 +27,37 @@ class Hooks(NamedTuple):
         return Hooks(self.start + other.start, self.step + other.step, self.stop + other.stop)
 
 
+class Agenda:
+    """What is called after which step, laid out when a run begins, so that most steps need not ask the actions.
+
+    `always` is called after every step before `due`; `at` tells what else is called when that step has come.
+
+    Args:
+        actions: the actions after a step, in order.
+        i: the last iteration before the run.
+    """
+
+    __slots__ = ("_entries", "always", "due")
+
+    def __init__(self, actions: tuple[Any, ...], i: int) -> None:
+        self._entries = [entry for action in actions for entry in _schedule_of(action)]
+        self.always = tuple(act for every, act in self._entries if every == 1)
+        self.due = self._next_after(i)
+
+    def at(self, i: int) -> tuple[Any, ...]:
+        """Return what is called after step `i`, in order."""
+        self.due = self._next_after(i)
+        return tuple(act for every, act in self._entries if i % every == 0)
+
+    def _next_after(self, i: int) -> float:
+        """Return the first iteration after `i` in which an action is called that not every step calls."""
+        return min((i - i % every + every for every, _ in self._entries if every > 1), default=math.inf)
+
+
+def _schedule_of(action: Any) -> Any:
+    return action.schedule() if isinstance(action, Action) else ((1, action),)
+
+
 def collect_hooks(o: Any) -> Hooks:
     """Join the hooks of all decorators around the options, the innermost first."""
     hooks = Hooks()
@@ -41,4 +73,4 @@ def run_hooks(actions: tuple[Action, ...], p: Any, o: Any, i: int) -> None:
         action(p, o, i)
 
 
-__all__ = ["ALL", "END", "START", "STEP", "STOP", "Hooks", "collect_hooks", "run_hooks"]
+__all__ = ["ALL", "END", "START", "STEP", "STOP", "Agenda", "Hooks", "collect_hooks", "run_hooks"]

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, field, fields
-from functools import cache, wraps
-from inspect import signature
 from typing import Any, ClassVar
 
+from manopt_torch._keywords import KnownKeywords
+from manopt_torch._keywords import strict_keywords as strict_keywords
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.masked import lane_for
 from manopt_torch.manifolds.points import map_leaves
@@ -24,44 +24,7 @@ def state(default: Any = None, *, per_problem: bool = True, saved: bool = True) 
     return field(default=default, init=False, repr=False, metadata=metadata)
 
 
-class _KnownKeywords:
-    """Let constructors name the accepted keywords when they meet an unknown one."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        if kwargs:
-            _check_keywords(cls.__name__, _signature_of(cls), kwargs)
-        return object.__new__(cls)
-
-
-def strict_keywords(front: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a front function answer an unknown keyword with the list of those it knows."""
-    known = signature(front)
-
-    @wraps(front)
-    def checked(*args: Any, **kwargs: Any) -> Any:
-        _check_keywords(front.__name__, known, kwargs)
-        return front(*args, **kwargs)
-
-    return checked
-
-
-@cache
-def _signature_of(kind: type) -> Any:
-    """Return the signature of a constructor; taking it apart costs as much as a step."""
-    return signature(kind.__init__)
-
-
-def _check_keywords(name: str, known: Any, given: dict[str, Any]) -> None:
-    parameters = known.parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return
-    accepted = [parameter.name for parameter in parameters if parameter.name != "self"]
-    unknown = [key for key in given if key not in accepted]
-    if unknown:
-        raise OptionsError(f"{name} got unknown keyword {', '.join(unknown)}; it takes {', '.join(accepted)}")
-
-
-class Functor(_KnownKeywords):
+class Functor(KnownKeywords):
     """A parameter that acts: a stepsize, stopping criterion or direction rule, called as `(p, o, i)`.
 
     A functor holds parameters only. What it has to remember during a run is made by `init` and lives in the options,
@@ -135,7 +98,7 @@ def make_memory(p: Any, o: Any) -> None:
 
 
 @dataclass(eq=False)
-class Options(_KnownKeywords):
+class Options(KnownKeywords):
     """Base of all Options classes: the start, the rules of the run, and the state that every solver keeps.
 
     The start `x` is positional, everything else is given by keyword. After a run `x` is the result and `x0` the
@@ -173,7 +136,8 @@ class Options(_KnownKeywords):
     asked: Any = state(per_problem=False)  # iteration at which the criteria have been asked last
     along: Any = state(per_problem=False)  # slope of the direction that a stepsize is asked for, where it is known
     trial: Any = state(per_problem=False)  # point a line search has evaluated last, for the step that asked
-    active_count: Any = state(per_problem=False)  # of a batch, as the host last read it
+    active_count: Any = state(per_problem=False)  # problems still running, as the host last read it
+    piece_size: Any = state(per_problem=False, saved=False)  # rows of a large batch that are evaluated at a time
     # set at the start of a run
     x0: Any = state()
     manifold: Any = state(per_problem=False)
@@ -252,7 +216,7 @@ def functors_of(owner: Any, path: str = "") -> Iterator[tuple[str, Functor]]:
             yield from functors_of(value, here)
 
 
-class OptionsDecorator:
+class OptionsDecorator(KnownKeywords):
     """Base of everything wrapped around Options: it keeps them in the field `options` and adds hooks.
 
     A decorator of one's own subclasses this, and either overrides `hook_table` or registers the verbs

@@ -1,20 +1,42 @@
-"""What primal-dual solvers share: the start of a run, and base points that move.
+"""What primal-dual solvers share: their state, the start of a run, and base points that move.
 
-Their options have the parameters `xi`, `m`, `n`, `variant`, `primal_stepsize`, `dual_stepsize`, `update_primal_base`
-and `update_dual_base`, and the state fields `dual`, `primal_base`, `dual_base`, `base_image` and `base_offset`.
+Their options have the parameters `xi`, `m`, `n`, `primal_stepsize`, `dual_stepsize`, `update_primal_base` and
+`update_dual_base`.
 """
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 
 from manopt_torch._host import first_failures
 from manopt_torch.errors import OptionsError, ShapeError
-from manopt_torch.functional.primal_dual import Bases, carry, towards
+from manopt_torch.functional.primal_dual import Bases
 from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.geodesics import carry, towards
 from manopt_torch.manifolds.points import map_shaped
 from manopt_torch.plans.begin import begin, cost_at_start
-from manopt_torch.plans.options import Options, check_range
+from manopt_torch.plans.options import Options, check_range, state
+
+
+@dataclass(eq=False)
+class PrimalDualOptions(Options):
+    """Base of the options of primal-dual solvers: the state that they keep besides point and cost."""
+
+    needs: ClassVar[tuple[str, ...]] = ("cost", "proximal_map", "dual_proximal_map")
+
+    # updated every step
+    dual: Any = state()
+    tau: Any = state()  # step sizes, those of the next step where they change
+    sigma: Any = state()
+    primal_residual: Any = state()
+    dual_residual: Any = state()
+    dual_change: Any = state()
+    # updated where base points move, see Bases
+    primal_base: Any = state()
+    dual_base: Any = state()
+    base_image: Any = state()
+    base_offset: Any = state()
 
 
 def check_primal_dual(o: Any) -> None:

@@ -3,16 +3,19 @@
 import time
 from typing import Any
 
+from manopt_torch._keywords import strict_keywords
+from manopt_torch.plans.begin import begin
 from manopt_torch.plans.checkpoint import take_up
 from manopt_torch.plans.compaction import WorkingSet
 from manopt_torch.plans.decorate import decorate_options, record_places_of
 from manopt_torch.plans.dispatch import initialize_solver, step_solver, stop_solver
-from manopt_torch.plans.hooks import STOP, Hooks, collect_hooks, run_hooks
+from manopt_torch.plans.hooks import STOP, Agenda, Hooks, collect_hooks, run_hooks
 from manopt_torch.plans.options import OptionsDecorator, get_options, make_memory
 from manopt_torch.problems.autodiff import grad_mode
 from manopt_torch.problems.counted import bare_problem
 
 
+@strict_keywords
 def solve(problem: Any, options: Any, *, debug: Any = None, record: Any = None) -> Any:
     """Run the solver that `options` stand for on `problem`.
 
@@ -49,7 +52,10 @@ def solve(problem: Any, options: Any, *, debug: Any = None, record: Any = None) 
     special = _has_special_verbs(target)
     subject, hooks = (target, Hooks()) if special else (bare, collect_hooks(target))
     with grad_mode(False):
+        bare.lane = None
         initialize_solver.resolve(type(subject))(problem, subject)
+        if bare.lane is None:  # a solver of one's own may leave the common state to us
+            begin(problem, bare)
         bare.hooks, bare.record_places = hooks, record_places_of(target)
         make_memory(problem, bare)
         take_up(problem, bare)
@@ -65,6 +71,7 @@ def _loop(problem: Any, subject: Any, hooks: Hooks) -> None:
     step, stop = step_solver.resolve(type(subject)), stop_solver.resolve(type(subject))
     work = WorkingSet(problem, subject)
     i = work.o.iteration
+    agenda = Agenda(hooks.step, i)
     try:
         # criteria that a run taken up has asked already are not asked again: some count
         over = work.o.active_count == 0 if work.o.asked == i else stop(work.p, work.o, i)
@@ -73,10 +80,11 @@ def _loop(problem: Any, subject: Any, hooks: Hooks) -> None:
             i += 1
             step(work.p, work.o, i)
             work.o.iteration = i
-            if hooks.step:
+            actions = agenda.always if i < agenda.due else agenda.at(i)
+            if actions:
                 work.scatter()
-                for action in hooks.step:
-                    action(problem, subject, i)
+                for act in actions:
+                    act(problem, subject, i)
             over = stop(work.p, work.o, i)
     finally:
         work.scatter()  # also where the user interrupts

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch.errors import UnknownSymbolError
 from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.plans.action import Action
 
@@ -41,7 +42,7 @@ class StoreOptionsAction(Action):
 
     def __call__(self, p: Any, o: Any, i: int) -> None:
         """Store the present values, unless that has been done in this iteration."""
-        self._store(_read(o, self.keys), i)
+        self._store(_read(o, self), i)
 
     def _store(self, present: dict[str, Any], i: int) -> None:
         if not self.once or i <= 0 or i != self.last_stored:
@@ -60,7 +61,7 @@ class StoreOptionsAction(Action):
         former = self._seen.get(reader)
         if former is None:
             former = dict(self.values)
-        present = self._seen[reader] = _read(o, self.keys)
+        present = self._seen[reader] = _read(o, self)
         self._store(present, i)
         return former
 
@@ -105,7 +106,7 @@ def update_storage(a: StoreOptionsAction, o_or_dict: Any) -> tuple[str, ...]:
     Returns:
         The keys of the storage.
     """
-    a.put(o_or_dict if isinstance(o_or_dict, Mapping) else _read(o_or_dict, a.keys))
+    a.put(o_or_dict if isinstance(o_or_dict, Mapping) else _read(o_or_dict, a))
     return a.keys
 
 
@@ -129,5 +130,12 @@ def _bare(key: str) -> str:
     return key.removeprefix(":")
 
 
-def _read(o: Any, keys: tuple[str, ...]) -> dict[str, Any]:
-    return {key: detached(getattr(o, key)) for key in keys}
+def _read(o: Any, a: StoreOptionsAction) -> dict[str, Any]:
+    present = {key: detached(getattr(o, key)) for key in a.keys if hasattr(o, key)}
+    if len(present) < len(a.keys):
+        # what was set from a dict need not be a field
+        unknown = [key for key in a.keys if key not in present and key not in a.values]
+        if unknown:
+            known = ", ".join(getattr(o, "__dataclass_fields__", vars(o)))
+            raise UnknownSymbolError(f"{type(o).__name__} has no field {', '.join(unknown)} to store; it has {known}")
+    return present

@@ -11,6 +11,9 @@ from manopt_torch.plans.stopping.base import StoppingCriterion
 from manopt_torch.problems.counted import bare_problem
 from manopt_torch.problems.gradient import SmoothProblem
 
+# steps without a new least cost after which a sub problem is as accurate as it gets
+_PATIENCE = 10.0
+
 
 def solve_subproblem(p: Any, o: Any, subproblem: SmoothProblem, sub: Options, tolerance: Any) -> Any:
     """Minimise a sub problem from the iterate, each problem to its own gradient norm, and return its point.
@@ -37,15 +40,24 @@ def solve_subproblem(p: Any, o: Any, subproblem: SmoothProblem, sub: Options, to
 
 
 class _Accurate(StoppingCriterion):
-    """Stop each sub problem at its own gradient norm, and one that is not to run at once."""
+    """Stop each sub problem at its own gradient norm, and one that is not to run at once.
+
+    One whose cost has found no new least value in a while has reached what rounding allows: in single precision often
+    before the gradient norm.
+    """
 
     def __init__(self, tolerance: Any, idle: Any) -> None:
         self._given = {"tolerance": tolerance, "idle": idle}
 
     def init(self, p: Any, o: Any) -> Any:
-        return dict(self._given)
+        full = o.lane.full
+        return {**self._given, "least": full(float("inf")), "waited": full(0.0)}
 
     def __call__(self, p: Any, o: Any, i: int) -> Any:
-        memory = memory_of(self, p, o)
-        short = o.lane.scalar(p.M.norm(o.x, o.gradient)) < memory["tolerance"]
-        return short | memory["idle"]
+        lane, memory = o.lane, memory_of(self, p, o)
+        short = lane.scalar(p.M.norm(o.x, o.gradient)) < memory["tolerance"]
+        cost = lane.scalar(o.cost)
+        fell = cost < memory["least"]
+        memory["waited"] = lane.where(fell, 0.0, memory["waited"] + 1.0)
+        memory["least"] = lane.where(fell, cost, memory["least"])
+        return short | (memory["waited"] >= _PATIENCE) | memory["idle"]

@@ -118,14 +118,14 @@ def check_symbol(o: Any, symbol: str, known: Sequence[str] = KNOWN) -> None:
         if wanted is None or hasattr(o, wanted):
             return
         raise UnknownSymbolError(f"{symbol} needs the field {wanted}, {type(o).__name__} has {', '.join(names)}")
-    if hasattr(o, field_of(symbol)):
+    if hasattr(o, field_of(symbol)) and not symbol.startswith(":_"):
         return
     spelled = {name.lower(): name for name in [*(f":{name}" for name in names), *known]}
     close = get_close_matches(symbol.lower(), spelled, n=1, cutoff=0.75)
     hint = f" (did you mean {spelled[close[0]]}?)" if close else ""
+    listed = f"The symbols are {', '.join(known)}; the" if known else "The"
     raise UnknownSymbolError(
-        f"{symbol} is no symbol and no field of {type(o).__name__}{hint}. The symbols are {', '.join(known)}; the "
-        f"fields are {', '.join(names)}"
+        f"{symbol} is no symbol and no field of {type(o).__name__}{hint}. {listed} fields are {', '.join(names)}"
     )
 
 

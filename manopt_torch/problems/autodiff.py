@@ -62,6 +62,8 @@ def backward(
         MissingDerivativeError: if `value` does not depend on `x` through torch operations.
     """
     if not value.requires_grad:
+        if torch.is_inference_mode_enabled():
+            raise MissingDerivativeError("nothing can be differentiated under torch.inference_mode: use torch.no_grad")
         raise MissingDerivativeError(
             "the cost does not depend on its point through torch operations, so it cannot be differentiated: avoid "
             ".detach(), .item() and NumPy inside it, or pass gradient="

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NoReturn
 
 import torch
 
+from manopt_torch._keywords import KnownKeywords
 from manopt_torch.errors import MissingDerivativeError, OptionsError, ShapeError
 from manopt_torch.manifolds.base import Manifold, leaf_shapes
 from manopt_torch.manifolds.points import first_leaf, leaves
@@ -30,7 +31,7 @@ class Counts:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-class Problem:
+class Problem(KnownKeywords):
     """What to minimise, and on which manifold. Solvers talk to problems through the methods below.
 
     Args:
@@ -152,13 +153,26 @@ class Problem:
 
 
 def check_cost(value: Any, batch: tuple[int, ...]) -> None:
-    """Raise a ShapeError unless a cost value is a tensor with one number a problem."""
+    """Raise an error unless a cost value is a tensor with one real number a problem.
+
+    Raises:
+        ShapeError: if it is no tensor, or of another shape.
+        OptionsError: if its numbers are complex or integers.
+    """
     if not isinstance(value, torch.Tensor):
-        raise ShapeError(f"the cost must return a tensor of shape {batch}, got {type(value).__name__}")
+        raise ShapeError(
+            f"the cost must return a tensor of shape {batch}, got {type(value).__name__}: compute it by torch "
+            "operations, or wrap the number in torch.as_tensor(value)"
+        )
     if tuple(value.shape) != batch:
         raise ShapeError(
             f"the cost must return one number a problem, shape {batch}, got {tuple(value.shape)}: reduce over the "
             "point's own axes only, e.g. .sum(-1), or pass vectorized=False for a cost written for one point"
+        )
+    if not value.is_floating_point():
+        raise OptionsError(
+            f"the cost must return real floating-point numbers, got {value.dtype}: take its .real part, or convert it "
+            "with .double()"
         )
 
 

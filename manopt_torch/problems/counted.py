@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from manopt_torch._keywords import KnownKeywords
 from manopt_torch.errors import OptionsError
 from manopt_torch.problems.base import Problem
 
 
-class CountedProblem:
+class CountedProblem(KnownKeywords):
     """Count how often each kind of callable of a problem is evaluated, from now on.
 
     It stands in for the problem everywhere. One call for a whole batch counts once; an evaluation of cost and

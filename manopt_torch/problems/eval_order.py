@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
+from manopt_torch._keywords import KnownKeywords
 
-class EvalOrder(ABC):
+
+class EvalOrder(KnownKeywords, ABC):
     """The order in which `n` parts are visited in cycle `i`: `order(n, i)` returns their indices."""
 
     @abstractmethod

@@ -9,7 +9,6 @@ import torch
 from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.problems import residual_jacobian as by
-from manopt_torch.problems.autodiff import grad_mode, tracked
 from manopt_torch.problems.base import Problem
 from manopt_torch.problems.gradient import SmoothProblem
 from manopt_torch.problems.hessian import GradientGraph, HessianProblem
@@ -107,6 +106,7 @@ class LeastSquaresProblem(SmoothProblem):
             raise OptionsError(f"LeastSquaresProblem: loss must have a method rho(s), got {loss!r}")
         self.loss = loss
         self.weights = None if weights is None else checked_weights(weights)
+        self.columns_apart = by.ColumnsApart()
 
     # ---- cost, gradient, Hessian ------------------------------------------------------------------------------------
     def cost_of(self, x: Any, *data: torch.Tensor) -> torch.Tensor:
@@ -169,12 +169,9 @@ class LeastSquaresProblem(SmoothProblem):
         self.counts.residuals += 1
         context = None
         if self.needs_graph:
-            with grad_mode(True):
-                leaf = tracked(x)
-                r = self.residuals(leaf, *self.data)
-            context = (leaf, r)
-        else:
-            r = self.residuals(x, *self.data)
+            context = by.attached_residuals(self.residuals, x, self.data, else_none=self.way == "auto")
+            self.way = self.way if context else "finite"
+        r = context[1] if context else self.residuals(x, *self.data)
         if batch is not None:
             self.check_residuals(r, batch)
         r = r.detach() if context else r
@@ -196,7 +193,10 @@ class LeastSquaresProblem(SmoothProblem):
         self.counts.jacobian += 1
         way = self._way_for(trial)
         if way == "given":
-            return by.restricted(self.M, x, self.jacobian(x, *self.data), trial.residuals)  # pyright: ignore
+            r = trial.residuals
+            ambient = self.columns_apart.call(self.jacobian, (x, *self.data), r)  # pyright: ignore
+            J = by.restricted(self.M, x, ambient, r)
+            return by.by_columns(J) if r.dim() > 1 else J
         if way == "finite":
             return by.differences(self.M, x, lambda y: self.residuals(y, *self.data))
         leaf, attached = trial.context

@@ -10,12 +10,31 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from manopt_torch.errors import ShapeError
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.euclidean import Euclidean
 from manopt_torch.manifolds.points import leaf_shapes, leaves, map_shaped, to_vector
+from manopt_torch.problems import autodiff
 from manopt_torch.problems.autodiff import grad_mode
+
+
+def attached_residuals(
+    residuals: Callable[..., Any], x: Any, data: tuple, *, else_none: bool
+) -> tuple[Any, torch.Tensor] | None:
+    """Evaluate the residuals with their graph; return the tracked point and them.
+
+    With `else_none`, None where they cannot be had so: NumPy is refused a tensor that requires derivatives.
+    """
+    with grad_mode(True):
+        leaf = autodiff.tracked(x)
+        try:
+            return leaf, residuals(leaf, *data)
+        except RuntimeError as error:
+            if else_none and "requires grad" in str(error):
+                return None
+            raise
 
 
 def columns(
@@ -33,18 +52,17 @@ def columns(
 
 def products(leaf: Any, attached: torch.Tensor) -> Callable[[Any], torch.Tensor]:
     """Return the map from a tangent vector `u` to `J u`, shape `(*batch, m)`; its graph is retained."""
-    inputs = tuple(leaves(leaf))
     with grad_mode(True):
         w = torch.zeros_like(attached).requires_grad_()
-        back = torch.autograd.grad(attached, inputs, w, create_graph=True, allow_unused=True)
-    used = [n for n, part in enumerate(back) if part is not None and part.requires_grad]
+        back = leaves(autodiff.backward(attached, leaf, w, create_graph=True))
+    used = [n for n, part in enumerate(back) if part.requires_grad]
+    transposed = tuple(back[n] for n in used)
 
     def product(u: Any) -> torch.Tensor:
+        if not used:
+            return torch.zeros_like(attached)
         directions = leaves(u)
-        found = torch.autograd.grad(
-            [back[n] for n in used], w, [directions[n] for n in used], retain_graph=True, allow_unused=True
-        )[0]
-        return torch.zeros_like(attached) if found is None else found
+        return autodiff.products(transposed, tuple(directions[n] for n in used), w)
 
     return product
 
@@ -56,16 +74,50 @@ def rows(
     attached: torch.Tensor,  # shape: (*batch, m), computed from the tracked point `leaf`
 ) -> torch.Tensor:
     """Return the Jacobian in the basis at `x`, row by row, shape `(*batch, m, n)`."""
-    inputs = tuple(leaves(leaf))
-    ones = torch.ones_like(attached[..., 0])
     found: list[torch.Tensor] = []
     for i in range(attached.shape[-1]):
         with grad_mode(True):
             one = attached[..., i]
-        parts = torch.autograd.grad(one, inputs, ones, retain_graph=True, allow_unused=True)
-        filled = [torch.zeros_like(t) if g is None else g for g, t in zip(parts, inputs, strict=True)]
-        found.append(_as_vector(M, filled))
+        found.append(_as_vector(M, leaves(autodiff.backward(one, leaf, keep_graph=True))))
     return in_basis(M, x, torch.stack(found, -2))
+
+
+class ColumnsApart(TorchFunctionMode):
+    """Call a Jacobian such that `torch.stack` along the last axis lays its parts out one after the other.
+
+    The values are the same. The columns of a Jacobian are mostly stacked like that, and to interleave so few of them
+    takes as long as everything else about it; and longer again to multiply it with its transpose.
+
+    Attributes:
+        works: whether the callable lets its stacks be laid out so; one that looks into their memory does not.
+    """
+
+    # with fewer residuals, calling the operations takes longer than they do
+    least = 1 << 14
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.works = True
+
+    def call(self, jacobian: Callable[..., Any], arguments: tuple, r: torch.Tensor) -> Any:
+        """Return `jacobian(*arguments)`, for residuals `r`."""
+        if self.works and r.numel() >= self.least:
+            try:
+                with self:
+                    return jacobian(*arguments)
+            except RuntimeError:  # of `view`
+                self.works = False
+        return jacobian(*arguments)
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
+        if func is torch.stack and (args[1:], kwargs or {}) in (((-1,), {}), ((), {"dim": -1})) and args[0][0].dim():
+            return torch.stack(args[0], -2).mT
+        return func(*args, **(kwargs or {}))
+
+
+def by_columns(J: torch.Tensor) -> torch.Tensor:
+    """Lay a Jacobian, shape `(*batch, m, n)`, out column by column: the bits of products depend on how it is."""
+    return J.mT.contiguous().mT
 
 
 def restricted(M: Manifold, x: Any, ambient: Any, r: torch.Tensor) -> torch.Tensor:

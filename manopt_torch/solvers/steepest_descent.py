@@ -19,6 +19,7 @@ from manopt_torch.plans.options import Options, state, strict_keywords
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenGradientNormLess
 from manopt_torch.problems.gradient import GradientProblem
+from manopt_torch.problems.pieces import piece_size
 from manopt_torch.stepsizes.armijo import ArmijoLinesearch
 from manopt_torch.stepsizes.base import Linesearch, Stepsize, check_stepsize, take_step, trial_gradient
 
@@ -71,6 +72,7 @@ def _initialize(p: Any, o: GradientDescentOptions) -> None:
     begin(p, o)
     check_direction(p, o)
     first_evaluation(p, o)
+    o.piece_size = piece_size(p, o.x, o.cost, o.gradient)
     o.last_stepsize = None
 
 

@@ -17,6 +17,9 @@ from manopt_torch.stepsizes.two_faced import TwoFacedLinesearch, note_stagnation
 
 # a step grows only if the cost decreases by more roundings than this: on noise it would grow beyond all measure
 _VISIBLE_DECREASE = 4.0
+# where every decrease is lost in rounding, a step this much shorter than the initial one has been misled by it
+_COLLAPSED = 1e-3
+_TINY = torch.finfo(torch.float32).tiny
 
 
 @dataclass(eq=False, repr=False)
@@ -142,16 +145,19 @@ class ArmijoLinesearch(TwoFacedLinesearch):
         else:
             slope = lane.scalar(M.inner(x, gradient, eta)) if slope is None else slope
             squared_length = None
+        rule, value = self._rule(cost.dtype), lane.scalar(cost)
+        if self.max_increases:
+            least, longest = _least_telling(lane, rule, value, slope), self.initial_stepsize
+            # at the bottom no decrease is left to be seen: there only a step that has shrunk to nothing begins anew
+            bound = lane.where(least < longest, 0.25 * least, _COLLAPSED * longest)
+            step = lane.where(active & (step < bound), lane.min(least, longest), step)
         radius = M.injectivity_radius(x) if self.max_stepsize is None else self.max_stepsize
         if isinstance(radius, torch.Tensor) or radius != float("inf"):
             if squared_length is None:
                 squared_length = lane.scalar(M.inner(x, eta, eta))
             step = _capped(lane, step, lane.scalar(radius), squared_length)
         direction = gradient if eta is None else eta
-        rule = self._rule(cost.dtype)
-        return armijo(
-            lane, evaluate, lane.scalar(cost), slope, step, active, rule, lambda: smallest_step(lane, x, direction)
-        )
+        return armijo(lane, evaluate, value, slope, step, active, rule, lambda: smallest_step(lane, x, direction))
 
     def __repr__(self) -> str:
         return told(self)
@@ -166,6 +172,12 @@ class ArmijoLinesearch(TwoFacedLinesearch):
             self.cost_resolution * eps,
             _VISIBLE_DECREASE * eps,
         )
+
+
+def _least_telling(lane: Any, rule: ArmijoRule, cost: Any, slope: Any) -> Any:
+    """Return about the smallest step whose decrease can be told from rounding: no shorter one would ever grow again."""
+    roundings = 2 * rule.margin / (1 - rule.sufficient_decrease) * abs(cost)
+    return lane.div(roundings + _TINY, -slope)  # never 0 / 0
 
 
 def _capped(lane: Any, step: Any, radius: Any, squared_length: Any) -> Any:

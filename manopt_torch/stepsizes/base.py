@@ -9,6 +9,7 @@ import torch
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.linesearch import Trial
 from manopt_torch.plans.options import Functor
+from manopt_torch.problems.pieces import arrive
 
 
 class Stepsize(Functor, ABC):
@@ -67,7 +68,9 @@ def take_step(p: Any, o: Any, i: int, eta: Any = None, slope: Any = None) -> tup
     lane, o.along = o.lane, None
     s = lane.scalar(s) if isinstance(s, torch.Tensor) else lane.full(s)
     trial, o.trial = o.trial, None
-    return s, probe(p, o, s, eta) if trial is None else trial
+    if trial is not None:
+        return s, trial
+    return s, probe(p, o, s, eta) if o.piece_size is None else _probe_in_pieces(p, o, s, eta)
 
 
 def trial_gradient(p: Any, trial: Trial) -> Any:
@@ -82,6 +85,13 @@ def probe(p: Any, o: Any, s: Any, eta: Any = None) -> Trial:
     else:
         x = p.M.retract(o.x, eta, s, o.retraction_method)
     return Trial(x, *p.trial(x))
+
+
+def _probe_in_pieces(p: Any, o: Any, s: Any, eta: Any) -> Trial:
+    """Do the same for a large batch, some problems at a time, and take the gradient along."""
+    u, t = (o.gradient, -s) if eta is None else (eta, s)
+    x, cost, gradient = arrive(p, o.x, u, t, o.retraction_method, o.piece_size)
+    return Trial(x, cost, None, gradient)
 
 
 def told(functor: Any) -> str:

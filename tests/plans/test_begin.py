@@ -1,6 +1,7 @@
 """The start of a run: what is checked before anything happens."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -8,15 +9,26 @@ import torch
 
 from manopt_torch import (
     Circle,
+    ComplexCircle,
     ConstantStepsize,
     CostProblem,
     CountedProblem,
+    DebugEntry,
+    DebugEntryChange,
+    DebugEvery,
+    DebugGroup,
     Euclidean,
     GradientDescentOptions,
     GradientProblem,
+    NelderMeadOptions,
+    Power,
     Product,
+    RecordEntryChange,
+    Scaled,
     Sphere,
+    Stiefel,
     StopAfterIteration,
+    StoreOptionsAction,
     solve,
 )
 from manopt_torch.errors import (
@@ -143,3 +155,54 @@ def test_unknown_symbols_are_found_before_anything_is_printed(capsys):
         with pytest.raises(UnknownSymbolError, match=":Kost is no symbol and no field of GradientDescentOptions"):
             solve(P, options(torch.ones(2)), **lists)
     assert capsys.readouterr().out == ""
+
+
+def test_a_field_that_an_action_reads_is_looked_for_before_anything_is_printed(capsys):
+    change = lambda p, o, present, former: 0.0  # noqa: E731
+    for action in (DebugEntry("nothing"), DebugEntryChange("nothing", change), DebugGroup([DebugEntry("nothing")])):
+        o = options(torch.ones(2))
+        with pytest.raises(UnknownSymbolError, match="nothing is no symbol and no field of .*fields are x, stop"):
+            solve(P, o, debug=[":Cost", DebugEvery(action, 2)])
+        assert o.x0 is None
+    with pytest.raises(UnknownSymbolError, match="nothing is no symbol"):
+        solve(P, options(torch.ones(2)), debug=["hello"], record=[RecordEntryChange("nothing", change)])
+    with pytest.raises(UnknownSymbolError, match="has no field nothing to store"):
+        StoreOptionsAction(["nothing"])(P, options(torch.ones(2)), 1)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("space", "x"),
+    [
+        (Sphere(2), torch.eye(2, dtype=torch.complex64)),
+        (Stiefel(2, 1, field="complex"), torch.eye(2)[:, :1]),
+        (Product(Sphere(2), Power(Euclidean(1), 2)), (torch.eye(2)[0], torch.zeros(2, 1, dtype=torch.complex64))),
+        (Scaled(Product(Sphere(2), ComplexCircle(2)), 2.0), (torch.eye(2)[0], torch.ones(2))),
+    ],
+)
+def test_real_starts_for_real_points_and_complex_ones_for_complex(space, x):
+    with pytest.raises(OptionsError, match=rf"the start x is of .*, but the points of {re.escape(repr(space))} are"):
+        solve(GradientProblem(space, lambda x: 0.0), GradientDescentOptions(x))
+
+
+@pytest.mark.parametrize("kind", [torch.complex64, torch.int64, torch.bool])
+def test_costs_are_real_numbers(kind):
+    for p in (
+        CostProblem(M, lambda x: x[..., 0].to(kind)),
+        GradientProblem(M, lambda x: x[..., 0].to(kind), torch.clone),
+    ):
+        kinds = (NelderMeadOptions,) if type(p) is CostProblem else (GradientDescentOptions, NelderMeadOptions)
+        for x in (torch.ones(2), torch.ones(3, 2)):
+            for make in kinds:
+                with pytest.raises(OptionsError, match=f"must return real floating-point numbers, got {kind}"):
+                    solve(p, make(x))
+
+
+def test_a_cost_that_returns_a_python_number_is_told_how_to_return_a_tensor():
+    with pytest.raises(ShapeError, match=r"got float: compute it by torch operations, or wrap .* torch.as_tensor"):
+        solve(CostProblem(M, lambda x: 1.0), NelderMeadOptions(torch.ones(2)))
+
+
+def test_inference_mode_is_named_where_it_forbids_derivatives():
+    with torch.inference_mode(), pytest.raises(MissingDerivativeError, match="torch.inference_mode"):
+        solve(P, options(torch.ones(2)))

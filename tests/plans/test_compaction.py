@@ -253,7 +253,7 @@ def test_an_interrupted_run_leaves_whole_options():
     poser, whole = Poser((40,)), Poser((40,)).run()
 
     def cost(x, *data):
-        if len(x) < 20 and len(poser.sizes) > 78:
+        if len(x) < 20 and len(poser.sizes) > 70:
             raise KeyboardInterrupt
         return poser.cost(x, *data)
 

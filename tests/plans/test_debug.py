@@ -27,6 +27,7 @@ from manopt_torch.plans.stopping import StopAfterIteration
 from manopt_torch.problems import GradientProblem
 from manopt_torch.solvers.steepest_descent import GradientDescentOptions
 from manopt_torch.stepsizes import ConstantStepsize
+from tests.together import together
 
 M = Euclidean(2)
 F64 = torch.float64
@@ -227,6 +228,7 @@ def test_numbers_have_as_many_digits_as_their_dtype_carries(dtype, texts):
     assert said(DebugCost(index=1), o, 1) == "F(x): nan"
 
 
+@together()
 @pytest.mark.parametrize("template", ["no place", "{:q}", "{} {}", "{name}", 3])
 @pytest.mark.parametrize("kind", [DebugCost, DebugIteration, DebugIterate, DebugChange, DebugTime])
 def test_a_format_that_cannot_write_the_value_is_refused_at_once(kind, template):

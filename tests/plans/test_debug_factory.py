@@ -28,6 +28,7 @@ from manopt_torch.plans.symbols import S
 from manopt_torch.problems import GradientProblem
 from manopt_torch.solvers.steepest_descent import GradientDescentOptions
 from manopt_torch.stepsizes import ConstantStepsize
+from tests.together import together
 
 M = Euclidean(2)
 F64 = torch.float64
@@ -74,6 +75,7 @@ def test_the_last_number_wins():
     assert DebugFactory([5]) == {} and DebugFactory([]) == {}
 
 
+@together()
 @pytest.mark.parametrize(
     ("symbol", "kind"),
     [

@@ -20,12 +20,13 @@ from manopt_torch import (
     step_solver,
     stop_solver,
 )
-from manopt_torch.errors import OptionsError
+from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.plans.begin import begin
 from manopt_torch.plans.commit import commit
 from manopt_torch.plans.dispatch import Verb
 from manopt_torch.plans.hooks import Hooks
 from manopt_torch.plans.options import state
+from tests.together import together
 
 P = CostProblem(Euclidean(2), lambda x: x.sum(-1))
 
@@ -90,6 +91,7 @@ class HookedOptions(OptionsDecorator):
         )
 
 
+@together()
 @pytest.mark.parametrize("kind", [HalvingOptions, DescendantOptions])
 @pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
 def test_a_solver_of_an_outsider_runs(kind, batch):
@@ -180,3 +182,29 @@ def test_by_hand_gives_the_same_as_solve():
     assert torch.equal(o.x, other.x)
     assert o.iterations.tolist() == other.iterations.tolist() == [4, 4, 4]
     assert get_reason(o) == get_reason(other)
+
+
+def test_a_solver_may_leave_the_common_state_to_the_run():
+    @dataclass(eq=False)
+    class PlainOptions(Options):
+        pass
+
+    def move(p, o, i):
+        o.x = o.x / 2
+
+    initialize_solver.register(PlainOptions)(lambda p, o: None)
+    step_solver.register(PlainOptions)(move)
+    for x in (torch.ones(2), torch.ones(3, 2)):
+        o = PlainOptions(x, stop=StopAfterIteration(2))
+        for former in (x, x / 4):  # the second run goes on from the first
+            solve(P, o, record=[":Cost", ":Change"])
+            assert torch.equal(o.x, former / 4) and torch.equal(o.x0, former)
+            assert [row[0].tolist() for row in get_record(o)] == [(former / 2).sum(-1).tolist(), o.x.sum(-1).tolist()]
+        hand, i = PlainOptions(x, stop=StopAfterIteration(2)), 0
+        initialize_solver(P, hand)
+        while not stop_solver(P, hand, i):
+            i += 1
+            step_solver(P, hand, i)
+        assert torch.equal(hand.x, x / 4) and get_reason(hand) == get_reason(o)
+    with pytest.raises(ShapeError, match="a point of Euclidean"):  # the start is checked all the same
+        solve(P, PlainOptions(torch.ones(3)))

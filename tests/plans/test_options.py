@@ -36,6 +36,7 @@ from manopt_torch.plans.options import (
     state,
     state_defaults,
 )
+from tests.together import together
 
 X = torch.zeros(2)
 P = GradientProblem(Euclidean(2), lambda x: (x * x).sum(-1))
@@ -80,6 +81,7 @@ def test_functors_and_front_functions_know_their_keywords_too():
         steepest_descent(Euclidean(2), P.cost, X, stepsizes=1.0, tol=3)
 
 
+@together()
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "2", None])
 def test_check_every_is_a_positive_int(value):
     with pytest.raises(OptionsError, match="GradientDescentOptions: check_every must be an int >= 1, got"):

@@ -33,6 +33,7 @@ from manopt_torch.plans.symbols import S
 from manopt_torch.problems import GradientProblem
 from manopt_torch.solvers.steepest_descent import GradientDescentOptions
 from manopt_torch.stepsizes import ConstantStepsize
+from tests.together import together
 
 M = Euclidean(2)
 F64 = torch.float64
@@ -155,6 +156,7 @@ ALL = [
 ]
 
 
+@together()
 @pytest.mark.parametrize("make", ALL)
 def test_every_action_keeps_to_the_indices(make):
     r, o = make(), lone()
@@ -221,6 +223,7 @@ def test_factory_knows_the_stop():
     assert len(places[":All"].group) == 1
 
 
+@together()
 @pytest.mark.parametrize(
     ("symbol", "kind"),
     [

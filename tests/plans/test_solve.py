@@ -26,6 +26,7 @@ from manopt_torch import (
 from manopt_torch.errors import (
     NonFiniteError,
 )
+from tests.together import together
 
 D = torch.float64
 M = Euclidean(2)
@@ -40,6 +41,7 @@ def options(x, n=3, **more):
 # ---- what comes back ------------------------------------------------------------------------------------------------
 
 
+@together()
 @pytest.mark.parametrize("batch", [(), (2,), (2, 3), (0,)])
 @pytest.mark.parametrize("dtype", [torch.float32, D])
 def test_the_options_given_come_back_with_the_result(batch, dtype):
@@ -211,3 +213,12 @@ def test_options_without_a_criterion_stop_after_a_hundred_iterations():
 def test_meta_tensors_run_through():
     x = torch.ones(5, 2, device="meta")
     assert steepest_descent(M, P.cost, x, stop=StopAfterIteration(4)).shape == (5, 2)
+
+
+def test_the_count_of_running_problems_is_known_from_the_start_to_the_end():
+    for batch in ((), (2, 3)):
+        counts = []
+        note = lambda p, o, i, counts=counts: counts.append(o.active_count)  # noqa: E731
+        o = GradientDescentOptions(torch.ones(*batch, 2), stop=StopAfterIteration(3))
+        solve(GradientProblem(Euclidean(2), lambda x: x.square().sum(-1)), o, debug={":Start": note})
+        assert (counts, o.active_count) == ([6 if batch else 1], 0)

@@ -25,6 +25,7 @@ from manopt_torch import (
     solve,
 )
 from manopt_torch.errors import OptionsError
+from tests.together import together
 
 D = torch.float64
 M = Euclidean(2)
@@ -44,6 +45,7 @@ def by_hand(x=(1.0, 0.0)):
 # ---- iterations and time --------------------------------------------------------------------------------------------
 
 
+@together()
 @pytest.mark.parametrize("n", [0, 1, 5])
 @pytest.mark.parametrize("batch", [(), (2,), (2, 3), (0,)])
 def test_stop_after_iteration_takes_n_steps(n, batch):
@@ -84,6 +86,7 @@ def test_stop_after_ends_a_run():
     assert "ran out of time" in get_reason(o)[2]
 
 
+@together()
 @pytest.mark.parametrize("duration", [0, -1.0, timedelta(seconds=-1), math.nan, "1", None])
 def test_stop_after_takes_a_positive_duration(duration):
     with pytest.raises(OptionsError, match="StopAfter: the duration must be positive, got"):
@@ -162,6 +165,7 @@ def test_step_size_needs_options_with_one():
     assert not c(P, by_hand(), 0)
 
 
+@together()
 @pytest.mark.parametrize("kind", [StopWhenGradientNormLess, StopWhenChangeLess, StopWhenStepsizeLess])
 @pytest.mark.parametrize("eps", [-1e-9, math.nan, math.inf, None, "1"])
 def test_bounds_are_not_negative(kind, eps):

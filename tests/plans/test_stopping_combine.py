@@ -24,6 +24,7 @@ from manopt_torch import (
     solve,
 )
 from manopt_torch.errors import OptionsError
+from tests.together import together
 
 D = torch.float64
 M = Euclidean(2)
@@ -71,6 +72,7 @@ class Fixed(StoppingCriterion):
 T, F = torch.tensor([True, False]), torch.tensor([False, False])
 
 
+@together()
 @pytest.mark.parametrize(("a", "b"), [(True, T), (False, T), (T, F), (T, T), (True, False), (F, F)])
 def test_any_and_all_over_bools_and_tensors(a, b):
     full = [torch.as_tensor(v).expand(2) for v in (a, b)]

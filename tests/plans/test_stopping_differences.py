@@ -32,6 +32,7 @@ from manopt_torch import (
     state_dict,
 )
 from manopt_torch.errors import OptionsError, UnknownSymbolError
+from tests.together import together
 
 D = torch.float64
 P = GradientProblem(Euclidean(2), lambda x: 0.5 * (x * x).sum(-1))
@@ -163,6 +164,7 @@ def test_a_field_that_is_not_there_is_named_at_the_start(kind, field):
         halving(kind(field, 0.1))
 
 
+@together()
 @pytest.mark.parametrize(
     ("make", "message"),
     [

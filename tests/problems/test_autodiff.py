@@ -6,6 +6,7 @@ import torch
 from manopt_torch import MissingDerivativeError
 from manopt_torch.problems import autodiff
 from manopt_torch.problems.autodiff import backward, grad_mode, products, tracked
+from tests.together import together
 
 
 @pytest.fixture(params=["engine", "autograd.grad"], autouse=True)
@@ -17,6 +18,7 @@ def entry(request, monkeypatch):
         monkeypatch.setattr(autodiff, "_engine", None)
 
 
+@together()
 @pytest.mark.parametrize("batch", [(), (3,), (2, 3), (0,)])
 def test_each_problem_has_weight_one(batch):
     x = tracked(torch.full((*batch, 2), 3.0))

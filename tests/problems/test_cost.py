@@ -21,6 +21,7 @@ from manopt_torch import (
     get_proximal_map,
     get_subgradient,
 )
+from tests.together import together
 
 BATCHES = [(), (2,), (2, 3), (0,)]
 
@@ -29,6 +30,7 @@ def half_square(x):
     return 0.5 * (x * x).sum(-1)
 
 
+@together()
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_cost_has_one_number_for_each_problem(batch, dtype):
@@ -39,6 +41,7 @@ def test_cost_has_one_number_for_each_problem(batch, dtype):
     assert (value == 8.0).all()
 
 
+@together()
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("M", [Euclidean(), Circle()])
 def test_scalar_points_have_no_axis_of_their_own(M, batch):
@@ -118,6 +121,7 @@ def test_check_data_names_the_tensor_and_the_cure():
     p.check_data(())  # a lone problem takes data of any shape
 
 
+@together()
 @pytest.mark.parametrize(
     ("ask", "piece", "cure"),
     [

@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from manopt_torch import EvalOrder, FixedRandomEvalOrder, LinearEvalOrder, RandomEvalOrder
+from tests.together import together
 
 ORDERS = [LinearEvalOrder(), RandomEvalOrder(), RandomEvalOrder(7), FixedRandomEvalOrder(), FixedRandomEvalOrder(7)]
 
 
+@together()
 @pytest.mark.parametrize("order", ORDERS, ids=repr)
 @pytest.mark.parametrize("n", [0, 1, 2, 9])
 def test_every_cycle_visits_each_part_once(order, n):

@@ -19,6 +19,7 @@ from manopt_torch import (
     get_gradient,
 )
 from manopt_torch.problems import autodiff
+from tests.together import together
 
 BATCHES = [(), (2,), (2, 3), (0,)]
 A = torch.tensor([[2.0, 1.0, 0.0], [1.0, 3.0, 1.0], [0.0, 1.0, 4.0]], dtype=torch.float64)
@@ -43,6 +44,7 @@ def counted(fn):
     return lambda *args, **kwargs: calls.append(args) or fn(*args, **kwargs), calls
 
 
+@together()
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-14)])
 def test_all_forms_give_the_riemannian_gradient(batch, dtype, tolerance):
@@ -62,6 +64,7 @@ def test_all_forms_give_the_riemannian_gradient(batch, dtype, tolerance):
         assert value.shape == batch
 
 
+@together()
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("M", [Euclidean(), Circle()])
 def test_scalar_points(M, batch):
@@ -177,6 +180,7 @@ def test_a_gradient_must_be_callable(form):
         GradientProblem(Sphere(3), rayleigh, **{form: 3})
 
 
+@together()
 @pytest.mark.parametrize("cost", [lambda x: x * x, lambda x: (x * x).sum(), lambda x: 1.0])
 @pytest.mark.parametrize("ask", [get_cost, get_gradient, get_cost_and_gradient])
 def test_a_cost_of_another_shape_is_refused_whatever_is_asked(cost, ask):

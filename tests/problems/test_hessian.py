@@ -20,6 +20,7 @@ from manopt_torch import (
     get_preconditioner,
 )
 from manopt_torch.problems import autodiff
+from tests.together import together
 
 BATCHES = [(), (2,), (2, 3), (0,)]
 A = torch.tensor([[2.0, 0.0, 0.0], [0.0, 3.0, 4.0], [0.0, 4.0, 9.0]], dtype=torch.float64)
@@ -59,6 +60,7 @@ GRADIENTS = [{}, {"gradient": rayleigh_gradient}, {"euclidean_gradient": lambda 
 HESSIANS = [{}, {"hessian": rayleigh_hessian}, {"euclidean_hessian": lambda x, u: 2 * u @ A.to(x.dtype)}]
 
 
+@together()
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("gradient", GRADIENTS, ids=lambda d: "".join(d) or "autograd")
 @pytest.mark.parametrize("hessian", HESSIANS, ids=lambda d: "".join(d) or "autograd")
@@ -96,6 +98,7 @@ def test_reference_case_19():
     close(get_hessian(p, x, e1), 2 * e1)
 
 
+@together()
 @pytest.mark.parametrize("M", [Euclidean(), Circle()])
 @pytest.mark.parametrize("batch", BATCHES)
 def test_scalar_points(M, batch):

@@ -32,6 +32,7 @@ from manopt_torch import (
     solve,
 )
 from manopt_torch.problems.least_squares import gradient_coordinates
+from tests.together import together
 
 D = torch.float64
 G = torch.Generator().manual_seed(0)
@@ -62,6 +63,7 @@ def test_cost_and_derivatives_of_a_linear_problem(weights):
     torch.testing.assert_close(get_hessian(p, X, u), (A.mT @ (w[..., None] * (A @ u[..., None])))[..., 0])
 
 
+@together()
 @pytest.mark.parametrize("way", ["forward", "reverse", "finite"])
 @pytest.mark.parametrize(
     "M",
@@ -134,8 +136,12 @@ def test_callables_for_one_point():
 
 
 def test_residuals_that_are_no_torch_operations_are_differentiated_by_differences():
-    p = LeastSquaresProblem(Euclidean(3), lambda x: torch.from_numpy(x.detach().numpy() ** 2))
-    torch.testing.assert_close(get_jacobian(p, X), torch.diag_embed(2 * X), rtol=0, atol=1e-9)
+    # NumPy takes a tensor with derivatives only when it is detached
+    for squares in (lambda x: torch.from_numpy(x.detach().numpy() ** 2), lambda x: torch.from_numpy(x.numpy() ** 2)):
+        p = LeastSquaresProblem(Euclidean(3), squares)
+        torch.testing.assert_close(get_jacobian(p, X), torch.diag_embed(2 * X), rtol=0, atol=1e-9)
+    with pytest.raises(RuntimeError, match="requires grad"):
+        get_jacobian(LeastSquaresProblem(Euclidean(3), squares, "forward"), X)
 
 
 def test_parts_keep_data_and_weights_together():
@@ -153,6 +159,7 @@ def test_evaluations_are_counted():
     assert p.counts.residuals == 2 and p.counts.jacobian == p.counts.gradient == p.counts.cost == 1
 
 
+@together()
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
@@ -189,3 +196,21 @@ def test_a_problem_spread_over_points_takes_its_weights_along():
     x = torch.linspace(-1, 1, 24, dtype=torch.float64).reshape(2, 4, 3)
     expected = 0.5 * (weights[:, None] * (x - y[:, None]) ** 2).sum(-1)
     torch.testing.assert_close(p.spread(4, 1).get_cost(x), expected)
+
+
+@pytest.mark.parametrize("looks_into_memory", [False, True])
+def test_stacked_columns_of_a_large_batch_lie_apart_in_memory(looks_into_memory):
+    t = torch.linspace(0.0, 3.0, 20, dtype=D)
+
+    def jacobian(x):
+        e = torch.exp(-x[..., 1:] * t)
+        J = torch.stack([e, -x[..., :1] * t * e], -1)
+        return J.view(len(x), -1).view(J.shape) if looks_into_memory else J
+
+    p = LeastSquaresProblem(Euclidean(2), lambda x: x[..., :1] * torch.exp(-x[..., 1:] * t), jacobian)
+    x = torch.rand(2000, 2, generator=torch.Generator().manual_seed(0), dtype=D)
+    J = p.linearize_residuals(x).jacobian
+    assert torch.equal(J, jacobian(x)) and J.mT.is_contiguous()
+    assert p.columns_apart.works is not looks_into_memory
+    few = p.linearize_residuals(x[5:8]).jacobian
+    assert torch.equal(few, J[5:8]) and few.mT.is_contiguous()

@@ -21,6 +21,7 @@ from manopt_torch import (
     get_gradient,
     get_hessian,
 )
+from tests.together import together
 
 D = torch.float64
 M = Euclidean(4)
@@ -70,6 +71,7 @@ def test_to_others_it_is_the_whole_sum(form: Any) -> None:
     torch.testing.assert_close(get_hessian(p, X, X), hessian)
 
 
+@together()
 @every_form
 @pytest.mark.parametrize("batch_size", [1, 3, 10, 99, None])
 @pytest.mark.parametrize("order", [None, LinearEvalOrder(), FixedRandomEvalOrder(4)], ids=repr)

@@ -14,8 +14,10 @@ from manopt_torch import (
     get_gradient,
     get_subgradient,
 )
+from tests.together import together
 
 
+@together()
 @pytest.mark.parametrize("batch", [(), (2,), (2, 3), (0,)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_autograd_gives_the_sign_of_the_entries(batch, dtype):

@@ -20,6 +20,7 @@ from manopt_torch import (
     get_proximal_map,
     get_subgradient,
 )
+from tests.together import together
 
 BATCHES = [(), (2,), (2, 3), (0,)]
 A = torch.tensor([[2.0, 1.0, 0.0], [1.0, 3.0, 1.0], [0.0, 1.0, 4.0]], dtype=torch.float64)
@@ -46,6 +47,7 @@ def test_each_call_sees_one_point(batch):
     assert set(shapes) == {torch.Size([3])}
 
 
+@together()
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("M", [Euclidean(), Circle()])
 def test_scalar_points(M, batch):

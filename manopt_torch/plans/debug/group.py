@@ -1,6 +1,6 @@
 """Debug actions made of debug actions, and the divider between them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,10 +96,10 @@ class DebugEvery(LineAction):
         """Whether a call that prints nothing still has something to update in the action."""
         return getattr(self.action, "remembers", True)
 
-    def __call__(self, p: Any, o: Any, i: int) -> None:
-        """Print the text of this call; most calls have none, and are over at once."""
-        if i <= 0 or i % self.every == 0 or (self.always_update and self.remembers):
-            super().__call__(p, o, i)
+    def schedule(self) -> Iterable[tuple[int, Callable[..., Any]]]:
+        """Spare the steps in which the action has nothing to print and nothing to update."""
+        idle = type(self) is DebugEvery and not (self.always_update and self.remembers)
+        return ((self.every if idle else 1, self),)
 
     def write(self, line: Line, p: Any, o: Any, i: int) -> None:
         """Let the action write, update, or neither. The call at the stop is always passed on."""

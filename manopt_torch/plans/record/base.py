@@ -96,4 +96,8 @@ class RecordValue(RecordAction):
 
     def __call__(self, p: Any, o: Any, i: int) -> list[Any] | None:
         """Record the value, or empty the record."""
-        return record_or_reset(self, self.value(p, o, i) if i > 0 else None, i)
+        if i <= 0:
+            return record_or_reset(self, None, i)
+        self.recorded_values.append(detached(self.value(p, o, i)))
+        self.recorded_iterations.append(i)
+        return self.recorded_values

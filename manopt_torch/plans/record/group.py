@@ -1,6 +1,6 @@
 """Record actions made of record actions."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from manopt_torch.errors import OptionsError
@@ -34,6 +34,12 @@ class RecordGroup(RecordAction):
         """Call the members one after the other."""
         for member in self.group:
             member(p, o, i)
+
+    def schedule(self) -> Iterable[tuple[int, Callable[..., Any]]]:
+        """Have the members called without the group between."""
+        if type(self) is not RecordGroup:
+            return ((1, self),)
+        return [entry for member in self.group for entry in member.schedule()]
 
     def reset(self) -> None:
         """Forget the rows of all members."""

@@ -97,7 +97,7 @@ class StopWhenRelativeStepLess(_Relative):
     at which they shrink, provided that the damping no longer matters.
 
     Args:
-        eps: the bound; None is a quarter of the rounding error of the dtype to the power 2/3, $9 \cdot 10^{-12}$ in
+        eps: the bound; None is a 32nd of the square root of the rounding error of the dtype, $5 \cdot 10^{-10}$ in
             double precision.
 
     Raises:
@@ -107,7 +107,7 @@ class StopWhenRelativeStepLess(_Relative):
         [More:1978].
     """
 
-    multiple, power, field = 0.25, 2 / 3, "relative_step"
+    multiple, power, field = 1 / 32, 1 / 2, "relative_step"
 
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Compare the estimate with the bound; after a rejected step it counts as infinite."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from manopt_torch._keywords import KnownKeywords
 from manopt_torch.errors import OptionsError
 
 
@@ -18,7 +19,7 @@ class Rho(NamedTuple):
     second: torch.Tensor
 
 
-class RobustLoss(ABC):
+class RobustLoss(KnownKeywords, ABC):
     r"""Turn squared residuals $s$ into what they are to cost: $\tfrac12 \sum_i w_i\, \rho(r_i^2)$.
 
     A loss grows slower than $s$, so that outliers count less, and is $\rho(s) \approx s$ near zero (but for

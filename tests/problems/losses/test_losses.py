@@ -21,6 +21,7 @@ from manopt_torch import (
     TukeyLoss,
 )
 from manopt_torch.problems.losses import Rho
+from tests.together import together
 
 D = torch.float64
 LOSSES = [
@@ -51,6 +52,7 @@ def values(loss: RobustLoss, s: float, dtype: torch.dtype = D) -> list[float]:
 # ---- published values -----------------------------------------------------------------------------------------------
 
 
+@together()
 @pytest.mark.parametrize(
     ("loss", "s", "expected"),
     [
@@ -79,6 +81,7 @@ def test_values(loss, s, expected):
     assert values(loss, s) == pytest.approx(expected, rel=1e-14, abs=1e-16)
 
 
+@together()
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("huber", HuberLoss), ("soft_l1", SoftL1Loss), ("cauchy", CauchyLoss), ("arctan", ArctanLoss)],
@@ -102,6 +105,7 @@ def test_the_scale_argument_is_scaled_loss(kind):
 # ---- laws -----------------------------------------------------------------------------------------------------------
 
 
+@together()
 @every_loss
 def test_derivatives_are_those_of_the_value(loss):
     # 1 and the scales are bends
@@ -114,6 +118,7 @@ def test_derivatives_are_those_of_the_value(loss):
         torch.testing.assert_close(rho.second, second, rtol=1e-11, atol=1e-15)
 
 
+@together()
 @every_loss
 @pytest.mark.parametrize("dtype", [torch.float32, D])
 def test_finite_at_zero_and_far_away(loss, dtype):
@@ -124,6 +129,7 @@ def test_finite_at_zero_and_far_away(loss, dtype):
     assert (loss.rho(s).first >= 0).all()
 
 
+@together()
 @every_loss
 def test_near_zero_a_loss_is_the_square(loss):
     if "Tolerant" in repr(loss):
@@ -134,6 +140,7 @@ def test_near_zero_a_loss_is_the_square(loss):
     torch.testing.assert_close(rho.first, torch.ones_like(small), rtol=2e-6, atol=0)
 
 
+@together()
 @every_loss
 def test_float32_is_as_good_as_float32_can_be(loss):
     s = torch.logspace(-6, 4, 40)
@@ -141,6 +148,7 @@ def test_float32_is_as_good_as_float32_can_be(loss):
         torch.testing.assert_close(low.double(), high, rtol=3e-6, atol=1e-7)
 
 
+@together()
 @every_loss
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_failed_residual_stays_visible_and_alone(loss, bad):
@@ -150,6 +158,7 @@ def test_a_failed_residual_stays_visible_and_alone(loss, bad):
     assert torch.equal(value[[0, 2]], loss.rho(s[[0, 2]]).value)
 
 
+@together()
 @every_loss
 def test_maps(loss):
     s = torch.rand(3, 4, dtype=D) * 3
@@ -161,6 +170,7 @@ def test_maps(loss):
 # ---- arguments ------------------------------------------------------------------------------------------------------
 
 
+@together()
 @pytest.mark.parametrize("kind", [HuberLoss, SoftL1Loss, CauchyLoss, ArctanLoss, TukeyLoss])
 @pytest.mark.parametrize("scale", [0, -1.0, math.nan, math.inf, "1", True, None])
 def test_scale_is_checked(kind, scale):
