@@ -77,6 +77,7 @@ from manopt_torch.errors import NonFiniteError as NonFiniteError
 from manopt_torch.errors import NotOnManifoldError as NotOnManifoldError
 from manopt_torch.errors import OptionsError as OptionsError
 from manopt_torch.errors import ShapeError as ShapeError
+from manopt_torch.errors import UnknownKeywordError as UnknownKeywordError
 from manopt_torch.errors import UnknownSymbolError as UnknownSymbolError
 from manopt_torch.functional.smoothing import LinearQuadraticHuber as LinearQuadraticHuber
 from manopt_torch.functional.smoothing import LogarithmicSumOfExponentials as LogarithmicSumOfExponentials
@@ -423,6 +424,7 @@ from manopt_torch.stepsizes import HagerZhangLinesearch as HagerZhangLinesearch
 from manopt_torch.stepsizes import InitialGuess as InitialGuess
 from manopt_torch.stepsizes import Linesearch as Linesearch
 from manopt_torch.stepsizes import NonmonotoneLinesearch as NonmonotoneLinesearch
+from manopt_torch.stepsizes import ParabolicLinesearch as ParabolicLinesearch
 from manopt_torch.stepsizes import PolyakStepsize as PolyakStepsize
 from manopt_torch.stepsizes import ShortStepLinesearch as ShortStepLinesearch
 from manopt_torch.stepsizes import Stepsize as Stepsize

@@ -9,6 +9,7 @@ import torch
 
 import manopt_torch
 from manopt_torch import Circle, Euclidean, Power, Product, Sphere, SymmetricPositiveDefinite
+from tests.together import together
 
 # Parameters listed here exist in this order, of this kind and with these defaults. Others may follow if they can be
 # left out; a parameter listed without default may have one.
@@ -205,6 +206,7 @@ ERRORS = {
     "NotOnManifoldError": ValueError,
     "NonFiniteError": ArithmeticError,
     "OptionsError": ValueError,
+    "UnknownKeywordError": TypeError,
 }
 
 # What a user of the strings knows: the keywords that each action takes.
@@ -251,17 +253,20 @@ def assert_offers(actual, wanted):
         assert p.name in wanted.parameters or can_be_left_out, f"{p.name} is a must, but not listed"
 
 
+@together()
 @pytest.mark.parametrize(("name", "wanted"), [pytest.param(*pair, id=pair[0]) for pair in listed(SIGNATURES)])
 def test_signature(name, wanted):
     assert_offers(inspect.signature(getattr(manopt_torch, name)), wanted)
 
 
+@together()
 @pytest.mark.parametrize("M", MANIFOLDS, ids=lambda M: type(M).__name__)
 def test_methods_of_manifold(M):
     for name, wanted in listed(METHODS):
         assert_offers(inspect.signature(getattr(M, name)), wanted)
 
 
+@together()
 @pytest.mark.parametrize("M", MANIFOLDS, ids=lambda M: type(M).__name__)
 def test_attributes_of_manifold(M):
     for name, kind in ATTRIBUTES.items():
@@ -279,18 +284,21 @@ def test_verb_says_how_it_is_called(name, call):
     assert call in verb.__doc__
 
 
+@together()
 @pytest.mark.parametrize(("name", "builtin"), ERRORS.items())
 def test_error_is_also_a_builtin(name, builtin):
     error = getattr(manopt_torch, name)
     assert issubclass(error, manopt_torch.ManoptError) and issubclass(error, builtin)
 
 
+@together()
 @pytest.mark.parametrize("name", [name for name in OTHERS if name.startswith("Debug") and name != "DebugAction"])
 def test_where_a_debug_action_prints_can_be_chosen(name):
     parameters = inspect.signature(getattr(manopt_torch, name)).parameters
     assert "print" in parameters and parameters["print"].default is not inspect.Parameter.empty
 
 
+@together()
 @pytest.mark.parametrize(("name", "keywords"), KEYWORDS.items())
 def test_action_takes_keywords(name, keywords):
     parameters = inspect.signature(getattr(manopt_torch, name)).parameters

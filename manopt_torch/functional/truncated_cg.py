@@ -126,7 +126,9 @@ def move(lane: Any, model: QuadraticModel, radius: Scalar | None, target: Scalar
         edge = _without_radius(lane, alpha, first) if radius is None else _to_boundary(lane, radius, now)
         step = lane.where(inside, alpha, edge)
         ee = lane.where(inside, ee, now.ee if radius is None else radius * radius)
-    eta, residual = lane.axpy(now.eta, -step, now.s), lane.axpy(now.residual, -step, hs)
+    eta = lane.axpy(now.eta, -step, now.s)
+    # a lone problem at the boundary is done
+    residual = now.residual if lane.lone and not inside else lane.axpy(now.residual, -step, hs)
     fall = now.fall + step * (now.zr - 0.5 * step * lane.where(lane.isfinite(shs), shs, 0.0))
     if not first and (not lane.lone or inside):
         # the same again, but for rounding, or where H is not symmetric: then the model may increase
@@ -141,7 +143,9 @@ def move(lane: Any, model: QuadraticModel, radius: Scalar | None, target: Scalar
     beta = lane.div(zr, now.zr)
     left = on & (rr > target)
     reason = lane.where(run & lane.not_(on), reason, lane.where(left, 0, lane.where(run, RESIDUAL, now.reason)))
-    s = lane.pick(left, lane.axpy(z, beta, now.s), now.s)  # a finished direction must not grow
+    s = now.s  # a finished direction must not grow
+    if not lane.lone or left:
+        s = lane.pick(left, lane.axpy(z, beta, s), s)
     ed, ss = beta * (now.ed + alpha * now.ss), zr + beta * beta * now.ss
     return CGState(eta, fall, left, reason, count, residual, s, zr, rr, ed, ss, ee)
 

@@ -11,7 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from manopt_torch.conjugacy import ConjugateCoefficient, ConjugateDescentCoefficient, Proposal, RestartCondition
+from manopt_torch.conjugacy import (
+    ConjugateCoefficient,
+    ConjugateDescentCoefficient,
+    HagerZhangCoefficient,
+    Proposal,
+    RestartCondition,
+)
 from manopt_torch.conjugacy.combined import as_scalar, check_coefficient
 from manopt_torch.conjugacy.restart import RestartOnNonDescent
 from manopt_torch.errors import OptionsError
@@ -25,6 +31,7 @@ from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, S
 from manopt_torch.problems.gradient import GradientProblem
 from manopt_torch.stepsizes.armijo import ArmijoLinesearch
 from manopt_torch.stepsizes.base import Stepsize, take_step, trial_gradient
+from manopt_torch.stepsizes.hager_zhang import HagerZhangLinesearch
 from manopt_torch.stepsizes.renew import renew
 
 
@@ -37,7 +44,9 @@ class ConjugateGradientOptions(Options):
 
     Args:
         x: the start, shape `(*batch, *point_shape)`.
-        coefficient: the rule for $\beta$; None is `ConjugateDescentCoefficient()`, as in Manopt.jl.
+        coefficient: the rule for $\beta$; None is `ConjugateDescentCoefficient()`, as in Manopt.jl, but with a
+            `HagerZhangLinesearch()` it is `HagerZhangCoefficient()`, which that search has been made for: its loose
+            steps make the other converge slowly.
         restart: when to start over along minus the gradient; None is `RestartOnNonDescent()`.
         stepsize: the stepsize $s_i$; None is `ArmijoLinesearch(contraction_factor=0.6, sufficient_decrease=0.45)`:
             the longer steps of its defaults pass the minimum along the direction, and spoil the next one.
@@ -75,10 +84,12 @@ class ConjugateGradientOptions(Options):
     def __post_init__(self) -> None:
         """Fill in the defaults and check the kinds."""
         Options.__post_init__(self)
-        self.coefficient = ConjugateDescentCoefficient() if self.coefficient is None else self.coefficient
-        check_coefficient(self, "coefficient", self.coefficient)
         self.restart = RestartOnNonDescent() if self.restart is None else self.restart
         self.stepsize = conjugate_armijo() if self.stepsize is None else self.stepsize
+        if self.coefficient is None:
+            loose = isinstance(self.stepsize, HagerZhangLinesearch)
+            self.coefficient = HagerZhangCoefficient() if loose else ConjugateDescentCoefficient()
+        check_coefficient(self, "coefficient", self.coefficient)
         for name, such_as in (("restart", "NeverRestart()"), ("stepsize", "ConstantStepsize(0.1)")):
             value = getattr(self, name)
             if not callable(value) or isinstance(value, type):

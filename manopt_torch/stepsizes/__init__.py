@@ -18,6 +18,7 @@ from manopt_torch.stepsizes.initial_guess import ConstantInitialGuess as Constan
 from manopt_torch.stepsizes.initial_guess import HagerZhangInitialGuess as HagerZhangInitialGuess
 from manopt_torch.stepsizes.initial_guess import InitialGuess as InitialGuess
 from manopt_torch.stepsizes.nonmonotone import NonmonotoneLinesearch as NonmonotoneLinesearch
+from manopt_torch.stepsizes.parabolic import ParabolicLinesearch as ParabolicLinesearch
 from manopt_torch.stepsizes.polyak import PolyakStepsize as PolyakStepsize
 from manopt_torch.stepsizes.short_step import ShortStepLinesearch as ShortStepLinesearch
 from manopt_torch.stepsizes.wolfe import WolfeLinesearch as WolfeLinesearch

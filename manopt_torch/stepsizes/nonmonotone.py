@@ -40,7 +40,8 @@ class NonmonotoneLinesearch(TwoFacedLinesearch):
     Args:
         strategy: "direct", "inverse", or "alternating" between the two.
         memory_size: $m$, how many costs are compared; 1 is a monotone search.
-        bb_min_stepsize: lower bound of first trials.
+        bb_min_stepsize: lower bound of first trials. It is a step, not a ratio: where the Hessian exceeds its inverse,
+            1000, every search begins with too long a step; give less there.
         bb_max_stepsize: upper bound.
         sufficient_decrease: $c \in (0, 1)$.
         stepsize_reduction: $\sigma \in (0, 1)$.

@@ -17,9 +17,13 @@ from manopt_torch import (
     get_initial_stepsize,
     get_record,
     get_stepsize,
+    initialize_solver,
     solve,
+    step_solver,
+    stop_solver,
 )
 from manopt_torch.errors import OptionsError, ShapeError
+from tests.together import together
 
 D = torch.float64
 LINE = Euclidean(1)
@@ -205,6 +209,7 @@ def test_defaults_are_those_of_the_reference():
     assert repr(ArmijoLinesearch(2.0, 0.5)).startswith("ArmijoLinesearch(initial_stepsize=2.0, contraction_factor=0.5")
 
 
+@together()
 @pytest.mark.parametrize(
     ("name", "values", "told"),
     [
@@ -221,3 +226,20 @@ def test_ranges(name, values, told):
     for value in values:
         with pytest.raises(OptionsError, match=f"ArmijoLinesearch: {name} must .*{told}, got"):
             ArmijoLinesearch(**{name: value})
+
+
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_a_step_too_short_to_change_the_cost_visibly_grows_again(batch):
+    p = GradientProblem(Euclidean(1), lambda x: 1 + 0.5 * (x * x).sum(-1))
+    search = ArmijoLinesearch()
+    o = GradientDescentOptions(torch.ones(*batch, 1, dtype=torch.float64), stepsize=search, stop=StopAfterIteration(25))
+    initialize_solver(p, o)
+    o.memory[search] = {"last": o.lane.full(1e-20)}  # as a search among roundings may leave it
+    i = 0
+    while not stop_solver(p, o, i):
+        i += 1
+        step_solver(p, o, i)
+    assert (o.x.abs() < 0.01).all()
+    flat = GradientProblem(Euclidean(1), lambda x: 0 * x.sum(-1))
+    o = solve(flat, GradientDescentOptions(torch.zeros(*batch, 1), stepsize=search, stop=StopAfterIteration(2)))
+    assert torch.isfinite(torch.as_tensor(o.last_stepsize)).all()

@@ -15,6 +15,7 @@ from manopt_torch import (
     get_reason,
     solve,
 )
+from tests.together import together
 
 D = torch.float64
 LINE = Euclidean(1)
@@ -89,6 +90,7 @@ def test_float32_ends_with_a_reason_where_the_cost_resolves_no_more(batch):
     torch.testing.assert_close(o.cost, least, rtol=1e-6, atol=0)
 
 
+@together()
 @pytest.mark.parametrize("dtype", [torch.float32, D])
 @pytest.mark.parametrize("level", [1.0, 1.5, 1.9999, -1000.0])
 @pytest.mark.parametrize("batch", [(), (2,)])

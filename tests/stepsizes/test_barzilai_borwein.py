@@ -25,6 +25,7 @@ from manopt_torch import (
 )
 from manopt_torch.functional.barzilai_borwein import barzilai_borwein
 from manopt_torch.functional.masked import Lone
+from tests.together import together
 
 D = torch.float64
 both = pytest.mark.parametrize("kind", [NonmonotoneLinesearch, BarzilaiBorweinStepsize])
@@ -67,6 +68,7 @@ def test_other_directions_are_transported():
     assert ratio == pytest.approx(16.0 / (4.0 + 0.25))
 
 
+@together()
 @both
 @pytest.mark.parametrize("strategy", ["direct", "inverse", "alternating"])
 def test_steps_are_those_of_the_last_two_gradients(kind, strategy):

@@ -17,6 +17,7 @@ from manopt_torch import (
     solve,
 )
 from manopt_torch.errors import OptionsError, ShapeError
+from tests.together import together
 
 D = torch.float64
 P = GradientProblem(Euclidean(1), lambda x: 0.5 * (x * x).sum(-1))
@@ -49,6 +50,7 @@ def test_a_tensor_without_axes_is_one_number(x):
     assert torch.equal(solve(P, options(x, torch.tensor(0.25))).x, 0.75 * x)
 
 
+@together()
 @pytest.mark.parametrize("length", [0, -1.0, math.nan, math.inf, "1", None])
 def test_lengths_are_positive_numbers(length):
     with pytest.raises(OptionsError, match="ConstantStepsize: length must be a positive number, got"):

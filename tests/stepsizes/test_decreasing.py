@@ -16,6 +16,7 @@ from manopt_torch import (
     solve,
 )
 from manopt_torch.errors import OptionsError
+from tests.together import together
 
 P = GradientProblem(Euclidean(1), lambda x: 0.5 * (x * x).sum(-1))
 
@@ -47,6 +48,7 @@ def test_before_the_first_iteration_it_is_that_of_the_first():
     assert o.stepsize(P, o, 0).tolist() == [0.25] * 3
 
 
+@together()
 @pytest.mark.parametrize("name", ["length", "factor"])
 @pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf, None, "1"])
 def test_length_and_factor_are_positive(name, value):
@@ -54,6 +56,7 @@ def test_length_and_factor_are_positive(name, value):
         DecreasingStepsize(**{name: value})
 
 
+@together()
 @pytest.mark.parametrize("name", ["subtrahend", "exponent"])
 @pytest.mark.parametrize("value", [math.nan, -math.inf, None, "1"])
 def test_subtrahend_and_exponent_are_numbers(name, value):

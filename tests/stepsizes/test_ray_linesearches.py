@@ -32,6 +32,7 @@ from manopt_torch import (
 )
 from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.testing import problem_named
+from tests.together import together
 
 D = torch.float64
 LINE = Euclidean(1)
@@ -143,6 +144,7 @@ def test_get_stepsize_leaves_no_trial():
 # ---- evaluations ----------------------------------------------------------------------------------------------------
 
 
+@together()
 @pytest.mark.parametrize("kind", [*KINDS, NonmonotoneLinesearch, BarzilaiBorweinStepsize])
 @pytest.mark.parametrize("name", ["quadratic", "rayleigh, sums", "rosenbrock"])
 def test_no_point_is_evaluated_twice_in_a_lone_run(kind, name):
@@ -288,6 +290,7 @@ def test_armijo_takes_a_guess_too():
 # ---- parameters -----------------------------------------------------------------------------------------------------
 
 
+@together()
 @pytest.mark.parametrize(
     ("make", "message"),
     [

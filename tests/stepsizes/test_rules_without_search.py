@@ -27,6 +27,7 @@ from manopt_torch import (
 )
 from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.stepsizes.renew import renew
+from tests.together import together
 
 D = torch.float64
 BATCHES = pytest.mark.parametrize("batch", [(), (3,)], ids=str)
@@ -70,6 +71,7 @@ def test_polyak_lowers_its_estimate_and_adds_gamma():
     assert first(run(PolyakStepsize(), [1.0, 0.0], 2)[1][0][0]) == 1.5
 
 
+@together()
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [

@@ -14,6 +14,7 @@ from manopt_torch import (
     get_record,
     solve,
 )
+from tests.together import together
 
 D = torch.float64
 
@@ -81,6 +82,7 @@ def test_infinity_is_refused(batch):
     assert torch.as_tensor(step).eq(0.125).all()
 
 
+@together()
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
