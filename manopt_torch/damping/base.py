@@ -77,8 +77,9 @@ class Damping(Functor, ABC):
         # at zero there is no telling the size of a parameter: it is damped in proportion to its influence
         squares = torch.where(gauge.squares > 0, torch.maximum(gauge.squares, _share(gauge)), 0.0)
         unit = (d * squares).amax(-1)
-        # where no size is known, each is the change that alone would explain the residuals
-        unit = torch.where(unit > 0, unit, 2 * gauge.cost)
+        # where no size is known, or only those of parameters without influence, each is the change that alone would
+        # explain the residuals
+        unit = torch.where(unit > 2 * torch.finfo(d.dtype).eps ** 2 * gauge.cost, unit, 2 * gauge.cost)
         unit = torch.where(unit > 0, unit, torch.ones_like(unit))
         bare = torch.where(d > 0, d, unit.unsqueeze(-1))
         return torch.where(squares > 0, unit.unsqueeze(-1) / squares, bare), unit
@@ -117,9 +118,15 @@ def relative_scaling(
 
 
 def _share(gauge: Gauge) -> torch.Tensor:
-    """Return the square of the least size of each parameter; zero where it has no influence."""
+    """Return the square of the least size of each parameter; zero where it has no influence.
+
+    A parameter that is not zero is taken to be off by no more than a factor of 1 / eps. One that seems to be has next
+    to no influence where it stands; a step that trusts in it would be thrown out of the numbers with each trial.
+    """
     natural = (gauge.cost * (2 * _LEAST_SHARE**2)).unsqueeze(-1) / gauge.diagonal
-    return torch.nan_to_num(natural, nan=0.0, posinf=0.0)
+    natural = torch.nan_to_num(natural, nan=0.0, posinf=0.0)
+    largest = gauge.squares / torch.finfo(natural.dtype).eps ** 2
+    return torch.where(gauge.squares > 0, torch.minimum(natural, largest), natural)
 
 
 def _positive(d: torch.Tensor) -> torch.Tensor:

@@ -31,10 +31,11 @@ def felt(
 def remaining(lane: Any, length: Scalar, former: Scalar, share: Scalar) -> Scalar:
     r"""Estimate how far the solution still is after a step: $\ell \sum_{k \ge 1} q^k$ for steps that shrink by $q$.
 
-    $q = \ell / \ell_{\text{former}}$. Infinite unless $q < 1/2$ and the former length is known (not zero), and where
-    the damping has more than a tenth of the step: its length then says nothing about convergence.
+    $q = \ell / \ell_{\text{former}}$. Infinite unless $q < 1/2$ and the former length, relative to the point, is known
+    (not zero) and below one, and where the damping has more than a tenth of the step: its length then says nothing
+    about convergence.
     """
     q = lane.div(length, former)
-    # a point at zero makes relative lengths infinite: that says nothing either
-    known = lane.isfinite(former) & (q < 0.5) & (share < 0.1)
+    # nor does the step that comes after a jump; one from a point at zero is infinitely long
+    known = (former < 1.0) & (q < 0.5) & (share < 0.1)
     return lane.where(known, length * lane.div(q, 1.0 - q), lane.full(float("inf")))

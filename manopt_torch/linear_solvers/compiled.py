@@ -17,14 +17,14 @@ import torch
 
 from manopt_torch.linear_solvers.base import Normal
 from manopt_torch.linear_solvers.cholesky import CholeskySolver
-from manopt_torch.linear_solvers.recording import fingerprint, recorded_for_any_size
+from manopt_torch.linear_solvers.recording import by_reciprocals, fingerprint, recorded_for_any_size
 from manopt_torch.manifolds.euclidean import Euclidean
 from manopt_torch.problems.counted import bare_problem
 from manopt_torch.problems.residual_jacobian import restricted
 from manopt_torch.problems.weighting import corrected, total
 
 # one call evaluates as many problems as have data of so many bytes: on a CPU they stay in its cache
-_BYTES_CPU, _BYTES_ELSEWHERE = 1 << 20, 1 << 28
+_BYTES_CPU, _BYTES_ELSEWHERE = 1 << 21, 1 << 28
 # the compiler is shown so many: what pays for a few does not for many
 _EXAMPLE = 1000
 # one loop for everything: nothing but results is stored
@@ -34,6 +34,8 @@ _COMPILER: dict[str, Any] = {
     "realize_acc_reads_threshold": 1 << 10,
     "max_fusion_size": 1 << 12,
     "cpp.max_horizontal_fusion_size": 1 << 12,
+    # a residual that reads data in the order of its memory would be stored in a loop of its own
+    "pick_loop_orders": False,
 }
 # sums for this many parameters at most: beyond, a loop over all products would do more than a matrix product
 _MOST_PARAMETERS = 16
@@ -61,7 +63,7 @@ class Kernel:
         arguments = self._arguments(p, x, 1)[0]
         count = 1 + len(self._own(p))
         axes = [-1 if k < count else None for k in range(len(arguments))]
-        graph = recorded_for_any_size(normal_equations(p, arguments), arguments, axes)
+        graph = by_reciprocals(recorded_for_any_size(normal_equations(p, arguments), arguments, axes))
         self._fn = torch.compile(graph, fullgraph=True, options=_COMPILER)
         for t in arguments[:count]:
             torch._dynamo.mark_dynamic(t, t.dim() - 1)

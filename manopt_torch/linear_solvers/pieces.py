@@ -17,7 +17,7 @@ from manopt_torch.linear_solvers.precision import linearize
 from manopt_torch.manifolds.points import first_leaf, leaves, map_leaves
 
 # Jacobians of about this many bytes are made at a time: on a CPU they stay in its cache; elsewhere memory is the limit
-_BYTES_CPU, _BYTES_ELSEWHERE = 4 << 20, 1 << 30
+_BYTES_CPU, _BYTES_ELSEWHERE = 3 << 20, 1 << 30
 # below this, calling the operations takes longer than they do
 _FEWEST = 64
 # a batch of so many problems is divided from the first evaluation on

@@ -19,6 +19,7 @@ from manopt_torch import (
     report,
     solve,
 )
+from tests.together import together
 
 D = torch.float64
 
@@ -143,6 +144,7 @@ def test_the_option_bounds_against_scipy():
         np.testing.assert_allclose(o.x[k].numpy(), truth.x, atol=1e-5)
 
 
+@together()
 @pytest.mark.parametrize(
     ("bounds", "what"),
     [

@@ -24,6 +24,7 @@ from manopt_torch import (
     levenberg_marquardt,
     solve,
 )
+from tests.together import together
 
 D = torch.float64
 DENSE = [CholeskySolver(), QRSolver(), RowSpaceSolver(), LeastNormSolver()]
@@ -50,6 +51,7 @@ def dense_step(p, x, damping):
     return g, -torch.linalg.solve(at.jacobian.mT @ at.jacobian + torch.diag_embed(damping), g)
 
 
+@together()
 @every_solver
 @pytest.mark.parametrize("batch", [(), (3,), (2, 3)])
 @pytest.mark.parametrize(("m", "n"), [(7, 3), (3, 6)])
@@ -78,6 +80,7 @@ def test_column_lengths(solver):
     torch.testing.assert_close(solver.linearize(p, x).diagonal, truth, rtol=1e-12, atol=0)
 
 
+@together()
 @every_solver
 @pytest.mark.parametrize("M", [Sphere(4), Rotations(3), Product(Euclidean(2), Sphere(3))], ids=repr)
 def test_on_manifolds(solver, M):
