@@ -6,6 +6,7 @@ import torch
 import manopt_torch
 from manopt_torch import Euclidean, GradientDescentOptions, GradientProblem, Sphere, solve
 from manopt_torch import errors as tree
+from tests.together import together
 
 KINDS = {
     "ShapeError": ValueError,
@@ -14,9 +15,11 @@ KINDS = {
     "NonFiniteError": ArithmeticError,
     "MissingDerivativeError": TypeError,
     "UnknownSymbolError": LookupError,
+    "UnknownKeywordError": TypeError,
 }
 
 
+@together()
 @pytest.mark.parametrize("name", KINDS)
 def test_each_error_is_ours_and_a_builtin(name):
     kind = getattr(tree, name)
@@ -42,6 +45,7 @@ def test_one_except_clause_catches_all():
         lambda: solve(GradientProblem(Euclidean(2), lambda x: torch.zeros(())), GradientDescentOptions(x)),
         lambda: solve(GradientProblem(Euclidean(2), lambda x: x.sum(-1)), GradientDescentOptions(x / 0)),
         lambda: solve(GradientProblem(Euclidean(2), lambda x: x.sum(-1)), GradientDescentOptions(x), debug=[":Kost"]),
+        lambda: Sphere(3, radius=2.0),
     ]
     seen = []
     for attempt in attempts:
@@ -49,3 +53,34 @@ def test_one_except_clause_catches_all():
             attempt()
         seen.append(type(caught.value).__name__)
     assert set(seen) == set(KINDS)
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        lambda **wrong: GradientProblem(Euclidean(2), torch.sum, **wrong),
+        lambda **wrong: GradientDescentOptions(torch.ones(2), **wrong),
+        lambda **wrong: solve(None, None, **wrong),
+        lambda **wrong: manopt_torch.decorate_options(None, **wrong),
+        lambda **wrong: manopt_torch.mean(Euclidean(2), torch.ones(3, 2), **wrong),
+        lambda **wrong: manopt_torch.steepest_descent(Euclidean(2), torch.sum, torch.ones(2), **wrong),
+        lambda **wrong: manopt_torch.Stiefel(3, 2, **wrong),
+        lambda **wrong: manopt_torch.ArmijoLinesearch(**wrong),
+        lambda **wrong: manopt_torch.DebugCost(**wrong),
+        lambda **wrong: manopt_torch.RecordEntry("x", **wrong),
+        lambda **wrong: manopt_torch.HuberLoss(**wrong),
+        lambda **wrong: manopt_torch.LinearEvalOrder(**wrong),
+    ],
+)
+def test_an_unknown_keyword_is_answered_with_those_there_are(attempt):
+    with pytest.raises(
+        tree.UnknownKeywordError, match=r"got unknown keyword prefx; it takes |takes no arguments, got prefx=1"
+    ):
+        attempt(prefx=1)
+
+
+def test_what_takes_no_arguments_swallows_none():
+    for kind in (manopt_torch.StopWhenNonFinite, manopt_torch.BFGS):
+        assert isinstance(kind(), kind)
+        with pytest.raises(tree.OptionsError, match=f"{kind.__name__} takes no arguments, got 3"):
+            kind(3)

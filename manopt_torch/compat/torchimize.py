@@ -31,21 +31,6 @@ _TAU = 1e-3  # initial damping by default
 # ---- one problem ----------------------------------------------------------------------------------------------------
 
 
-def gradient_descent(
-    p: torch.Tensor,  # shape: (P,)
-    function: Function,
-    jac_function: Function | None = None,
-    args: tuple = (),
-    ftol: float = 1e-8,
-    ptol: float = 1e-8,
-    gtol: float = 1e-8,
-    l: float = 1.0,  # noqa: E741
-    max_iter: int = 100,
-) -> list[torch.Tensor]:
-    """Do what `lsq_gna` does: there too, the function of this name takes Gauss-Newton steps."""
-    return lsq_gna(p, function, jac_function, args, ftol, ptol, gtol, l, max_iter)
-
-
 def lsq_gna(
     p: torch.Tensor,  # shape: (P,)
     function: Function,
@@ -83,6 +68,10 @@ def lsq_gna(
         (True, tensor([2., 3.], dtype=torch.float64))
     """
     return fit(_newton(l), p, function, jac_function, args, Tolerances(ftol, ptol, gtol), max_iter)
+
+
+gradient_descent = lsq_gna
+"""The same as `lsq_gna`: in that package, too, the function of this name takes Gauss-Newton steps."""
 
 
 def lsq_lma(
@@ -132,34 +121,6 @@ def lsq_lma(
 # ---- a batch --------------------------------------------------------------------------------------------------------
 
 
-def gradient_descent_parallel(
-    p: torch.Tensor,  # shape: (B, P)
-    function: Function,
-    jac_function: Function | None = None,
-    args: tuple = (),
-    wvec: torch.Tensor | None = None,
-    ftol: float = 1e-8,
-    ptol: float = 1e-8,
-    gtol: float = 1e-8,
-    l: float = 1.0,  # noqa: E741
-    max_iter: int = 100,
-) -> list[torch.Tensor]:
-    """Do what `lsq_gna_parallel` does, as in that package."""
-    return lsq_gna_parallel(p, function, jac_function, args, wvec, ftol, ptol, gtol, l, max_iter)
-
-
-def gradient_descent_parallel_plain(
-    p: torch.Tensor,
-    function: Function,
-    jac_function: Function | None = None,
-    wvec: torch.Tensor | None = None,
-    l: float = 1.0,  # noqa: E741
-    max_iter: int = 100,
-) -> torch.Tensor:
-    """Do what `lsq_gna_parallel_plain` does."""
-    return lsq_gna_parallel_plain(p, function, jac_function, wvec, l, max_iter)
-
-
 def lsq_gna_parallel(
     p: torch.Tensor,  # shape: (B, P)
     function: Function,
@@ -202,6 +163,13 @@ def lsq_gna_parallel_plain(
 ) -> torch.Tensor:
     """Return parameters, shape `(B, P)`, after `max_iter` Gauss-Newton steps without tests; see `lsq_gna_parallel`."""
     return fit_batch(_newton(l), p, function, jac_function, (), wvec, None, max_iter)[-1]
+
+
+gradient_descent_parallel = lsq_gna_parallel
+"""The same as `lsq_gna_parallel`."""
+
+gradient_descent_parallel_plain = lsq_gna_parallel_plain
+"""The same as `lsq_gna_parallel_plain`."""
 
 
 def lsq_lma_parallel(

@@ -12,21 +12,23 @@ import torch
 from manopt_torch.errors import OptionsError
 from manopt_torch.linalg.scalar import wrap_angle
 from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.geodesics import move
 from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.manifolds.sphere import Sphere
 
 # published figures of these data have sixteen digits
-_DTYPE = torch.float64
+DTYPE = torch.float64
 
 
-def _positive_count(name: str, points: Any, least: int = 2) -> int:
+def checked_count(name: str, points: Any, least: int = 2) -> int:
+    """Return the number of points; raise an OptionsError unless it is an integer of at least `least`."""
     if not isinstance(points, int) or points < least:
         raise OptionsError(f"{name}: points must be an integer of at least {least}, got {points!r}")
     return points
 
 
 def artificial_s1_signal(
-    points: int = 500, *, dtype: torch.dtype = _DTYPE, device: torch.device | str | None = None
+    points: int = 500, *, dtype: torch.dtype = DTYPE, device: torch.device | str | None = None
 ) -> torch.Tensor:
     r"""Return a signal on the circle with parabola, lines, steps and an exponential decay, all with jumps between.
 
@@ -49,7 +51,7 @@ def artificial_s1_signal(
         >>> artificial_s1_signal(3)
         tensor([-2.3562, -2.7489, -2.3562], dtype=torch.float64)
     """
-    t = torch.linspace(0, 1, _positive_count("artificial_s1_signal", points), dtype=dtype, device=device)
+    t = torch.linspace(0, 1, checked_count("artificial_s1_signal", points), dtype=dtype, device=device)
     pi = math.pi
     decay = 1.5 * pi * torch.exp(8 - 1 / (1 - t)) - 0.75 * pi
     pieces = [
@@ -65,7 +67,7 @@ def artificial_s1_signal(
 
 
 def artificial_s1_slope_signal(
-    points: int = 500, slope: float = 4.0, *, dtype: torch.dtype = _DTYPE, device: torch.device | str | None = None
+    points: int = 500, slope: float = 4.0, *, dtype: torch.dtype = DTYPE, device: torch.device | str | None = None
 ) -> torch.Tensor:
     r"""Return a signal on the circle whose slope is doubled after each sixth.
 
@@ -88,7 +90,7 @@ def artificial_s1_slope_signal(
         >>> artificial_s1_slope_signal(7)[:3]
         tensor([-1.5708, -1.3090, -0.7854], dtype=torch.float64)
     """
-    n = _positive_count("artificial_s1_slope_signal", points, 7)
+    n = checked_count("artificial_s1_slope_signal", points, 7)
     t = torch.linspace(0, 1, n, dtype=dtype, device=device)
     value = torch.full_like(t, -math.pi / 2)
     for j in range(6):
@@ -102,7 +104,7 @@ def artificial_s1_slope_signal(
 
 
 def artificial_in_sar_image(
-    points: int = 500, *, dtype: torch.dtype = _DTYPE, device: torch.device | str | None = None
+    points: int = 500, *, dtype: torch.dtype = DTYPE, device: torch.device | str | None = None
 ) -> torch.Tensor:
     r"""Return an image of phases as radar interferometry measures heights: an ellipse, a bowl and a staircase.
 
@@ -125,7 +127,7 @@ def artificial_in_sar_image(
         >>> artificial_in_sar_image(64).shape
         torch.Size([64, 64])
     """
-    t = torch.linspace(-0.5, 0.5, _positive_count("artificial_in_sar_image", points), dtype=dtype, device=device)
+    t = torch.linspace(-0.5, 0.5, checked_count("artificial_in_sar_image", points), dtype=dtype, device=device)
     across, down = t[:, None], t[None, :]
 
     def turned(degrees: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -173,7 +175,7 @@ def artificial_s2_lemniscate(
         >>> artificial_s2_lemniscate(torch.tensor([0.0, 0.0, 1.0]), 5)[0]  # on the equator
         tensor([ 1.0000e+00,  0.0000e+00, -4.3711e-08])
     """
-    M, n = Sphere(3), _positive_count("artificial_s2_lemniscate", points)
+    M, n = Sphere(3), checked_count("artificial_s2_lemniscate", points)
     t = torch.linspace(*interval, n, dtype=p.dtype, device=p.device)
     first = a * torch.cos(t) / (torch.sin(t).square() + 1)
     flat = torch.stack([first, first * torch.sin(t), torch.zeros_like(t)], -1)
@@ -215,4 +217,4 @@ def add_noise(M: Manifold, x: Any, sigma: float, *, generator: torch.Generator |
     source = ref.device if generator is None else generator.device
     c = torch.randn((*M.batch_shape(x), M.dim), generator=generator, dtype=ref.real.dtype, device=source)
     u = M.from_coordinates(x, sigma * c.to(ref.device))
-    return M.exp(x, u) if M.has_exp else M.retract(x, u)
+    return move(M, x, u)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from manopt_torch.datasets.artificial import _DTYPE, _positive_count
+from manopt_torch.datasets.artificial import DTYPE, checked_count
 from manopt_torch.linalg.spectral import symmetric_part
 from manopt_torch.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite
 
@@ -33,7 +33,7 @@ def artificial_s2_rotations_image(
     points: int = 64,
     rotations: tuple[float, float] = (0.5, 0.5),
     *,
-    dtype: torch.dtype = _DTYPE,
+    dtype: torch.dtype = DTYPE,
     device: torch.device | str | None = None,
 ) -> torch.Tensor:
     """Return an image of directions that turn about one axis along each diagonal.
@@ -58,7 +58,7 @@ def artificial_s2_rotations_image(
         >>> artificial_s2_rotations_image(16).shape
         torch.Size([16, 16, 3])
     """
-    n = _positive_count("artificial_s2_rotations_image", points, 1)
+    n = checked_count("artificial_s2_rotations_image", points, 1)
     turn = torch.arange(1, n + 1, dtype=dtype, device=device) * (2 * math.pi / n)
     a, b = rotations[0] * turn[:, None], rotations[1] * turn[None, :]
     total, difference = a + b, a - b
@@ -67,7 +67,7 @@ def artificial_s2_rotations_image(
 
 
 def artificial_s2_whirl_patch(
-    points: int = 5, *, dtype: torch.dtype = _DTYPE, device: torch.device | str | None = None
+    points: int = 5, *, dtype: torch.dtype = DTYPE, device: torch.device | str | None = None
 ) -> torch.Tensor:
     """Return a square of directions that whirl about its centre.
 
@@ -90,7 +90,7 @@ def artificial_s2_whirl_patch(
         >>> artificial_s2_whirl_patch(5)[2, 2]
         tensor([ 0.,  0., -1.], dtype=torch.float64)
     """
-    n = _positive_count("artificial_s2_whirl_patch", points)
+    n = checked_count("artificial_s2_whirl_patch", points)
     offset = torch.arange(n, dtype=dtype, device=device) - (n - 1) / 2
     a, b = offset[:, None].expand(n, n), offset[None, :].expand(n, n)
     alpha = torch.atan2(b, a)
@@ -101,7 +101,7 @@ def artificial_s2_whirl_patch(
 
 
 def artificial_s2_whirl_image(
-    points: int = 64, *, dtype: torch.dtype = _DTYPE, device: torch.device | str | None = None
+    points: int = 64, *, dtype: torch.dtype = DTYPE, device: torch.device | str | None = None
 ) -> torch.Tensor:
     """Return an image of turning directions with twelve whirls set into it.
 
@@ -124,7 +124,7 @@ def artificial_s2_whirl_image(
         >>> artificial_s2_whirl_image(64).shape
         torch.Size([64, 64, 3])
     """
-    n = _positive_count("artificial_s2_whirl_image", points, 16)
+    n = checked_count("artificial_s2_whirl_image", points, 16)
     image = artificial_s2_rotations_image(n, dtype=dtype, device=device)
     for size, row, column, sign in _WHIRLS:
         size = int(size * n / 64)
@@ -137,7 +137,7 @@ def artificial_s2_whirl_image(
 
 
 def artificial_spd_image(
-    points: int = 64, step: float = 1.5, *, dtype: torch.dtype = _DTYPE, device: torch.device | str | None = None
+    points: int = 64, step: float = 1.5, *, dtype: torch.dtype = DTYPE, device: torch.device | str | None = None
 ) -> torch.Tensor:
     """Return an image of positive definite matrices whose axes turn and whose eigenvalues jump.
 
@@ -161,7 +161,7 @@ def artificial_spd_image(
         >>> artificial_spd_image(16).shape
         torch.Size([16, 16, 3, 3])
     """
-    n = _positive_count("artificial_spd_image", points)
+    n = checked_count("artificial_spd_image", points)
     r = torch.arange(n, dtype=dtype, device=device) / n
     wave, slope = (2 * math.pi * r - math.pi).abs(), math.pi * r
     height = torch.linspace(0, 3 * (1 - 1 / n), 2 * n, dtype=dtype, device=device)
@@ -188,7 +188,7 @@ def artificial_spd_image2(  # the second one of the Manopt line
     points: int = 64,
     fraction: float = 0.66,
     *,
-    dtype: torch.dtype = _DTYPE,
+    dtype: torch.dtype = DTYPE,
     device: torch.device | str | None = None,
 ) -> torch.Tensor:
     """Return an image of positive definite matrices along geodesics, with one jump.
@@ -216,7 +216,7 @@ def artificial_spd_image2(  # the second one of the Manopt line
         >>> artificial_spd_image2(16).shape
         torch.Size([16, 16, 3, 3])
     """
-    n, M = _positive_count("artificial_spd_image2", points), SymmetricPositiveDefinite(3)
+    n, M = checked_count("artificial_spd_image2", points), SymmetricPositiveDefinite(3)
     given: dict[str, Any] = {"dtype": dtype, "device": device}
 
     def matrix(alpha: float, beta: float, eigenvalues: list[float]) -> torch.Tensor:

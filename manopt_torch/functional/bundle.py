@@ -14,6 +14,7 @@ from manopt_torch._typing import Mask, Scalar
 from manopt_torch.functional.masked import Lane
 from manopt_torch.functional.simplex_qp import simplex_qp
 from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.geodesics import carry, towards
 from manopt_torch.manifolds.points import expand_right, first_leaf, map_leaves, map_shaped, new_axis
 
 
@@ -58,21 +59,6 @@ def first_bundle(M: Manifold, lane: Lane, cut: Cut, size: int) -> Bundle:
     return Bundle(points, subgradients, values, taken.to(values.dtype), torch.where(taken, 0, -1))
 
 
-def towards(M: Manifold, x: Any, y: Any) -> Any:
-    """Return the tangent vector at `x` that leads to `y`."""
-    return M.log(x, y) if M.has_log else M.inverse_retract(x, y)
-
-
-def carried(M: Manifold, x: Any, y: Any, u: Any) -> Any:
-    """Return the tangent vector `u` carried from `x` to `y`, with its length kept where the manifold knows how."""
-    return M.parallel_transport(x, y, u) if M.has_parallel_transport else M.transport(x, y, u)
-
-
-def moved(M: Manifold, x: Any, u: Any, t: Scalar, method: str | None) -> Any:
-    """Return the point at `t * u` from `x`: along the geodesic, on which minorants are affine, where there is one."""
-    return M.exp(x, u, t) if method is None and M.has_exp else M.retract(x, u, t, method)
-
-
 def first_step(M: Manifold, lane: Lane, x: Any, t: float, length: Scalar, longest: float | None) -> Scalar:
     """Return the first step along a direction of this length: `t`, or less if that is longer than allowed.
 
@@ -105,7 +91,7 @@ def errors_at(M: Manifold, lane: Lane, bundle: Bundle, x: Any, cost: Scalar, fac
 
 def subgradients_at(M: Manifold, bundle: Bundle, x: Any) -> Any:
     """Return the subgradients of all members carried to `x`, shape `(*batch, m, *point_shape)`."""
-    return carried(M, bundle.points, new_axis(x, M.point_shape), bundle.subgradients)
+    return carry(M, bundle.points, new_axis(x, M.point_shape), bundle.subgradients)
 
 
 def combined(

@@ -8,9 +8,12 @@ with the Jacobians $G$ and $H$ of the constraints. Newton's equation, with $\mu 
 is solved for the steps of $x$ and $\lambda$; those of $s$ and $\mu$ follow.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+
+# a step shorter than this was cut, and the largest share of the mean product that the next one may aim at
+_SHORTENED, _MOST_CENTRED = 0.9, 0.95
 
 
 class KKTSystem(NamedTuple):
@@ -33,6 +36,24 @@ class KKTStep(NamedTuple):
     mu: torch.Tensor  # shape (*batch, m)
     lam: torch.Tensor  # shape (*batch, k)
     s: torch.Tensor  # shape (*batch, m)
+
+
+def centring(lane: Any, residual: Any, last_stepsize: Any) -> Any:
+    r"""Return the share of the mean product that a step aims at: $\lVert F\rVert^{1/2}$, a half at most.
+
+    After a step that had to be shortened it is a half or more. Where slack and multiplier vanish together, a step
+    quarters their product at best; if the others fell faster, ever shorter steps would be needed to wait for it.
+
+    Args:
+        lane: the lane of the scalars.
+        residual: the squared norm of $F$.
+        last_stepsize: the length of the last step, None at the first.
+    """
+    share = lane.min(lane.sqrt(lane.sqrt(residual)), 0.5)
+    if last_stepsize is None:
+        return share
+    cautious = lane.max(lane.min(1.0 - last_stepsize, _MOST_CENTRED), 0.5)
+    return lane.where(last_stepsize < _SHORTENED, cautious, share)
 
 
 def reduced_matrix(at: KKTSystem) -> torch.Tensor:

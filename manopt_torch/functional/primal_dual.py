@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.geodesics import carry, move, towards
 from manopt_torch.manifolds.points import first_leaf, map_leaves
 
 
@@ -164,23 +164,3 @@ def fixed_point_residual(p: Any, b: Bases, s: Lengths, x: Any) -> dict[str, Any]
 def _parameter(lane: Any, x: Any, s: Any) -> Any:
     """Return a step size as proximal maps get it: a number, or one for each problem in the precision of the point."""
     return s if lane.lone else s.to(first_leaf(x).real.dtype)
-
-
-# ---- moving, with what the manifold has -----------------------------------------------------------------------------
-def carry(M: Manifold, x: Any, y: Any, u: Any) -> Any:
-    """Transport a tangent vector from `x` to `y`, in parallel where that is known."""
-    if x is y:
-        return u
-    return M.parallel_transport(x, y, u) if M.has_parallel_transport else M.transport(x, y, u)
-
-
-def towards(M: Manifold, x: Any, y: Any) -> Any:
-    """Return the tangent vector at `x` that leads to `y`."""
-    return M.log(x, y) if M.has_log else M.inverse_retract(x, y)
-
-
-def move(M: Manifold, x: Any, u: Any, t: Any = None, method: str | None = None) -> Any:
-    """Follow a tangent vector: along the geodesic, unless a retraction is named or there is none."""
-    if method is None and M.has_exp:
-        return M.exp(x, u, t)
-    return M.retract(x, u, t, method)

@@ -16,37 +16,38 @@ def vertex(
     return map_leaves(lambda leaf: leaf.select(axis, j), points)
 
 
-def without_last(
+def grown(
     points: Any,  # shape: (*batch, k, *point_shape)
     axis: int,
     new: Any,  # shape: (*batch, *point_shape)
 ) -> Any:
-    """Put a new point in the place of the last one.
+    """Put one more point behind those of each simplex.
 
     Examples:
-        >>> without_last(torch.tensor([1.0, 2.0, 5.0]), 0, torch.tensor(3.0))
+        >>> grown(torch.tensor([1.0, 2.0]), 0, torch.tensor(3.0))
         tensor([1., 2., 3.])
     """
-    others = (slice(None),) * axis + (slice(-1),)
-    return map_leaves(lambda leaf, last: torch.cat((leaf[others], last.unsqueeze(axis)), axis), points, new)
+    return map_leaves(lambda leaf, last: torch.cat((leaf, last.unsqueeze(axis)), axis), points, new)
 
 
-def in_order(
-    points: Any,  # shape: (*batch, k, *point_shape)
-    costs: torch.Tensor,  # shape: (*batch, k)
-) -> tuple[Any, torch.Tensor, torch.Tensor]:
-    """Sort each simplex by cost, numbers first; return it, its costs, and where its points were before.
+def cheapest(
+    k: int,
+    costs: torch.Tensor,  # shape: (*batch, n)
+    *points: Any,  # shape: (*batch, n, *point_shape)
+) -> tuple[tuple, torch.Tensor]:
+    """Sort by cost, numbers first, and keep `k` of each simplex; return costs and points, and where they were before.
 
     Examples:
-        >>> in_order(torch.tensor([7.0, 8.0, 9.0]), torch.tensor([3.0, torch.nan, 1.0]))
-        (tensor([9., 7., 8.]), tensor([1., 3., nan]), tensor([2, 0, 1]))
+        >>> cheapest(2, torch.tensor([3.0, torch.nan, 1.0]), torch.tensor([7.0, 8.0, 9.0]))
+        ((tensor([1., 3.]), tensor([9., 7.])), tensor([2, 0]))
     """
     axis = costs.dim() - 1
-    costs, order = torch.sort(costs, dim=-1, stable=True)
+    costs, order = (part.narrow(-1, 0, k) for part in torch.sort(costs, dim=-1, stable=True))
 
     def arrange(leaf: torch.Tensor) -> torch.Tensor:
         if not axis:  # the same at less cost
             return leaf.index_select(0, order)
-        return leaf.gather(axis, expand_right(order, leaf.dim() - axis - 1).expand_as(leaf))
+        own = leaf.shape[axis + 1 :]
+        return leaf.gather(axis, expand_right(order, len(own)).expand(*order.shape, *own))
 
-    return map_leaves(arrange, points), costs, order
+    return (costs, *map_leaves(arrange, points)), order

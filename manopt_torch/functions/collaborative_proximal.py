@@ -76,7 +76,7 @@ def _by_entry(M: Power, s: Any, lengths: torch.Tensor) -> torch.Tensor:
 
 
 def _share_kept(size: torch.Tensor, bound: torch.Tensor) -> torch.Tensor:
-    return ((size - bound).clamp(min=0)) / torch.where(size > 0, size, 1.0)
+    return (size - bound).clamp(min=0) / torch.where(size > 0, size, 1.0)
 
 
 def _projected(lengths: torch.Tensor, bound: torch.Tensor, p: float) -> torch.Tensor:

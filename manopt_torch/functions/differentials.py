@@ -19,6 +19,7 @@ from manopt_torch.functions.jacobi_fields import (
     weighted,
 )
 from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.geodesics import carry, move
 from manopt_torch.manifolds.points import first_leaf, map_leaves
 
 
@@ -107,7 +108,7 @@ def differential_exp_basepoint(M: Manifold, x: Any, u: Any, X: Any) -> Any:
     """
     if curvature_is_known(M):
         return weighted(M, x, u, 1.0, X, beta_exp_basepoint)
-    return _pushed(M, x, X, lambda z: M.exp(z, _carried(M, x, z, u)), M.exp(x, u))
+    return _pushed(M, x, X, lambda z: M.exp(z, carry(M, x, z, u)), M.exp(x, u))
 
 
 def adjoint_differential_exp_basepoint(M: Manifold, x: Any, u: Any, Y: Any) -> Any:
@@ -121,7 +122,7 @@ def adjoint_differential_exp_basepoint(M: Manifold, x: Any, u: Any, Y: Any) -> A
     """
     if curvature_is_known(M):
         return weighted(M, x, u, 1.0, Y, beta_exp_basepoint, adjoint=True)
-    return _pulled(M, x, Y, lambda z: M.exp(z, _carried(M, x, z, u)), M.exp(x, u))
+    return _pulled(M, x, Y, lambda z: M.exp(z, carry(M, x, z, u)), M.exp(x, u))
 
 
 def differential_exp_argument(M: Manifold, x: Any, u: Any, X: Any) -> Any:
@@ -174,7 +175,7 @@ def differential_log_basepoint(M: Manifold, x: Any, y: Any, X: Any) -> Any:
     """
     if curvature_is_known(M):
         return weighted(M, x, M.log(x, y), 0.0, X, beta_log_basepoint)
-    return _pushed(M, x, X, lambda z: _carried(M, z, x, M.log(z, y)), x)
+    return _pushed(M, x, X, lambda z: carry(M, z, x, M.log(z, y)), x)
 
 
 def adjoint_differential_log_basepoint(M: Manifold, x: Any, y: Any, Y: Any) -> Any:
@@ -188,7 +189,7 @@ def adjoint_differential_log_basepoint(M: Manifold, x: Any, y: Any, Y: Any) -> A
     """
     if curvature_is_known(M):
         return weighted(M, x, M.log(x, y), 0.0, Y, beta_log_basepoint, adjoint=True)
-    return _pulled(M, x, Y, lambda z: _carried(M, z, x, M.log(z, y)), x)
+    return _pulled(M, x, Y, lambda z: carry(M, z, x, M.log(z, y)), x)
 
 
 def differential_log_argument(M: Manifold, x: Any, y: Any, X: Any) -> Any:
@@ -223,27 +224,23 @@ def adjoint_differential_log_argument(M: Manifold, x: Any, y: Any, Y: Any) -> An
 def _moved(M: Manifold, x: Any, linear: bool) -> Callable[[torch.Tensor], Any]:
     """Return the map from coordinates at `x` to what moves: the tangent vector itself, or the point it leads to."""
 
-    def move(c: torch.Tensor) -> Any:
+    def reached(c: torch.Tensor) -> Any:
         u = M.from_coordinates(x, c)
-        return u if linear else M.exp(x, u) if M.has_exp else M.retract(x, u)
+        return u if linear else move(M, x, u)
 
-    return move
+    return reached
 
 
 def _pushed(M: Manifold, x: Any, X: Any, fn: Callable[[Any], Any], end: Any, linear: bool = False) -> Any:
     """Return the differential of `fn`, whose value is tangent at `end` or the point `end` itself, along `X`."""
-    move, c = _moved(M, x, linear), M.to_coordinates(x, X)
-    moved = torch.func.jvp(lambda at: fn(move(at)), (torch.zeros_like(c),), (c,))[1]
+    reached, c = _moved(M, x, linear), M.to_coordinates(x, X)
+    moved = torch.func.jvp(lambda at: fn(reached(at)), (torch.zeros_like(c),), (c,))[1]
     return M.project_tangent(end, moved)
 
 
 def _pulled(M: Manifold, x: Any, Y: Any, fn: Callable[[Any], Any], end: Any, linear: bool = False) -> Any:
     """Return the adjoint of the differential of `fn` at `Y`: in orthonormal coordinates a gradient."""
-    ref, move = first_leaf(x), _moved(M, x, linear)
+    ref, reached = first_leaf(x), _moved(M, x, linear)
     shape = (*M.batch_shape(map_leaves(torch.add, x, Y)), M.dim)
     zero = torch.zeros(shape, dtype=ref.real.dtype, device=ref.device)
-    return M.from_coordinates(x, torch.func.grad(lambda c: M.inner(end, Y, fn(move(c))).sum())(zero))
-
-
-def _carried(M: Manifold, x: Any, y: Any, u: Any) -> Any:
-    return M.parallel_transport(x, y, u) if M.has_parallel_transport else M.transport(x, y, u)
+    return M.from_coordinates(x, torch.func.grad(lambda c: M.inner(end, Y, fn(reached(c))).sum())(zero))

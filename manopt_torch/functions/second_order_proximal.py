@@ -32,6 +32,7 @@ from manopt_torch.functions.jacobi_fields import beta_geodesic_startpoint, curva
 from manopt_torch.functions.second_order_variation import second_difference
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.flat_space import FlatSpace
+from manopt_torch.manifolds.geodesics import carry
 from manopt_torch.manifolds.points import map_leaves
 
 # J J* in flat space: 1/4 + 1 + 1/4; the iteration converges while the true one stays below twice this
@@ -107,7 +108,7 @@ def _by_iteration(M: Manifold, lam: Any, x: tuple[Any, Any, Any], p: int, iterat
     for k in range(iterations):
         at = _Triple(M, y)
         # at the start log_y x and the dual variable are zero
-        v = M.zero_tangent(at.c) if v is None else at.carry(c, at.c, v)
+        v = M.zero_tangent(at.c) if v is None else carry(M, c, at.c, v)
         r = M.log(y, x) if k else None
         ahead = at.difference if r is None else map_leaves(torch.add, at.difference, at.push(_minus(r, at.pull(v))))
         v = _bounded(M, at.c, map_leaves(lambda a, b: torch.add(a, b, alpha=1 / _SIGMA), v, ahead), lam, p)
@@ -134,7 +135,6 @@ class _Triple:
 
     def __init__(self, M: Manifold, y: Any) -> None:
         self.M = M
-        self.carry = M.parallel_transport if M.has_parallel_transport else M.transport
         self.ends = map_leaves(lambda leaf: leaf[::2], y)
         self.others = map_leaves(lambda leaf: leaf.flip(0), self.ends)
         self.middle = map_leaves(lambda leaf: leaf[1], y)
@@ -150,7 +150,7 @@ class _Triple:
             moved = weighted(self.M, self.ends, self.along, 0.5, at_ends, beta_geodesic_startpoint)
         else:
             moved = differential_geodesic_startpoint(self.M, self.ends, self.others, 0.5, at_ends)
-        return map_leaves(lambda a, b: a - b.sum(0), self.carry(self.middle, self.c, at_middle), moved)
+        return map_leaves(lambda a, b: a - b.sum(0), carry(self.M, self.middle, self.c, at_middle), moved)
 
     def pull(self, v: Any) -> Any:
         """Return the adjoint of `push`."""
@@ -159,7 +159,7 @@ class _Triple:
             moved = weighted(self.M, self.ends, self.along, 0.5, back, beta_geodesic_startpoint, adjoint=True)
         else:
             moved = adjoint_differential_geodesic_startpoint(self.M, self.ends, self.others, 0.5, back)
-        at_middle = self.carry(self.c, self.middle, v)
+        at_middle = carry(self.M, self.c, self.middle, v)
         return map_leaves(lambda a, b: torch.stack([a[0], b, a[1]]), moved, at_middle)
 
 

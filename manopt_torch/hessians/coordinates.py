@@ -6,6 +6,7 @@ import torch
 
 from manopt_torch._typing import Mask, Tangent
 from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.geodesics import carry
 from manopt_torch.manifolds.points import first_leaf, map_leaves, new_axis
 
 
@@ -49,8 +50,3 @@ def moved(o: Any, accepted: Mask) -> Mask:
     """Tell which problems have taken a step."""
     lane = o.lane
     return accepted & o.active & lane.not_(o.broken) & lane.not_(o.stagnated)
-
-
-def carry(M: Manifold, x: Any, y: Any, u: Tangent) -> Tangent:
-    """Carry a tangent vector along: by parallel transport where there is one, as derivatives are defined by it."""
-    return M.parallel_transport(x, y, u) if M.has_parallel_transport else M.transport(x, y, u)

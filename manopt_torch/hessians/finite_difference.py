@@ -7,7 +7,7 @@ import torch
 
 from manopt_torch._typing import Tangent
 from manopt_torch.hessians.base import HessianApproximation
-from manopt_torch.hessians.coordinates import carry
+from manopt_torch.manifolds.geodesics import carry
 from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.plans.options import check_range
 

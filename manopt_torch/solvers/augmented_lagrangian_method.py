@@ -9,7 +9,7 @@ References: [LiuBoumal:2020]; [BirginMartinez:2014].
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
@@ -17,34 +17,29 @@ from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.begin import begin
 from manopt_torch.plans.commit import commit
 from manopt_torch.plans.constrained import (
+    ConstrainedOptions,
     check_multipliers,
     check_sub_solver,
     evaluate_start,
+    initial_multipliers,
+    lowered,
     measured,
-    multipliers,
+    penalty_stop,
     per_problem,
+    raised_penalty,
 )
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
 from manopt_torch.plans.options import Options, check_range, state, strict_keywords
 from manopt_torch.plans.solve import solve
-from manopt_torch.plans.stopping import (
-    StopAfterIteration,
-    StoppingCriterion,
-    StopWhenChangeLess,
-    StopWhenKKTResidualLess,
-    StopWhenSmallerOrEqual,
-)
+from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion
 from manopt_torch.plans.subproblem import solve_subproblem
 from manopt_torch.problems.constrained import ConstrainedProblem, largest
 from manopt_torch.problems.gradient import GradientProblem
 from manopt_torch.solvers.quasi_newton import QuasiNewtonOptions
 
-# beyond, the sub problems are too badly conditioned to tell more
-_LARGEST_PENALTY = 1e12
-
 
 @dataclass(eq=False, kw_only=True)
-class AugmentedLagrangianOptions(Options):
+class AugmentedLagrangianOptions(ConstrainedOptions):
     r"""Options of the augmented Lagrangian method.
 
     Each problem of a batch has its own multipliers, penalty and tolerance.
@@ -80,8 +75,6 @@ class AugmentedLagrangianOptions(Options):
         0.3
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("cost", "gradient", "constraints")
-
     sub_solver: Options | None = None
     initial_inequality_multiplier: float | torch.Tensor = 1.0
     initial_equality_multiplier: float | torch.Tensor = 1.0
@@ -94,13 +87,7 @@ class AugmentedLagrangianOptions(Options):
     least_tolerance: float = 1e-6
     tolerance_exponent: float = 0.01
 
-    # updated every step; all are those of the new point
-    inequality_multipliers: Any = state()
-    equality_multipliers: Any = state()
-    lagrangian_gradient: Any = state()
-    violation: Any = state()
-    kkt_residual: Any = state()
-    # for the next sub problem
+    # updated every step, for the next sub problem
     penalty: Any = state()
     tolerance: Any = state()
     progress: Any = state()
@@ -119,46 +106,35 @@ class AugmentedLagrangianOptions(Options):
         check_range(self, "least_tolerance", 0.0, self.initial_tolerance, open_high=False)
         check_multipliers(self, "initial_inequality_multiplier", "initial_equality_multiplier")
         if self.stop is None:
-            least = self.least_tolerance
-            late = StopWhenSmallerOrEqual("tolerance", least) & StopWhenChangeLess(least)
-            self.stop = StopAfterIteration(300) | StopWhenKKTResidualLess(1e-6) | late
+            self.stop = penalty_stop(self.least_tolerance)
 
 
 @initialize_solver.register(AugmentedLagrangianOptions)
 def _initialize(p: Any, o: AugmentedLagrangianOptions) -> None:
     begin(p, o)
-    evaluate_start(
-        p,
-        o,
-        lambda at: (
-            multipliers(o, "initial_inequality_multiplier", at.inequality),
-            multipliers(o, "initial_equality_multiplier", at.equality),
-        ),
-    )
+    evaluate_start(p, o, lambda at: initial_multipliers(o, at))
     full = o.lane.full
     o.penalty, o.tolerance, o.progress = full(o.initial_penalty), full(o.initial_tolerance), full(float("inf"))
 
 
 @step_solver.register(AugmentedLagrangianOptions)
 def _step(p: Any, o: AugmentedLagrangianOptions, i: int) -> None:
-    lane, mu, lam = o.lane, o.inequality_multipliers, o.equality_multipliers
+    mu, lam = o.inequality_multipliers, o.equality_multipliers
     rho = per_problem(o, o.penalty)
     assert o.sub_solver is not None  # filled in at construction
     x = solve_subproblem(p, o, augmented_lagrangian(p, mu, lam, rho), o.sub_solver, o.tolerance)
     at = p.evaluate(x)
     each = rho.unsqueeze(-1)
-    progress = lane.scalar(largest(torch.maximum(-mu / each, at.inequality).abs(), at.equality.abs()))
+    progress = o.lane.scalar(largest(torch.maximum(-mu / each, at.inequality).abs(), at.equality.abs()))
     mu = (mu + each * at.inequality).clamp(0.0, o.largest_multiplier)
     lam = (lam + each * at.equality).clamp(o.least_multiplier, o.largest_multiplier)
     # raising the penalty where rounding is all that is left would make the sub problems worse for nothing
     vain = (progress > o.sufficient_progress * o.progress) & (progress > o.least_tolerance)
-    raised = lane.min(o.penalty / o.penalty_factor, _LARGEST_PENALTY)
-    shrink = (o.least_tolerance / o.initial_tolerance) ** o.tolerance_exponent
     commit(
         o,
         **measured(p, x, at, mu, lam),
-        penalty=lane.where(vain, raised, o.penalty),
-        tolerance=lane.max(shrink * o.tolerance, o.least_tolerance),
+        penalty=raised_penalty(o, vain),
+        tolerance=lowered(o, "tolerance"),
         progress=progress,
     )
 

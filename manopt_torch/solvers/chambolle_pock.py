@@ -17,18 +17,20 @@ instead, the step in $x$ comes first, with $\bar\xi_{k} = \xi_{k} + \theta_{k-1}
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
 from manopt_torch.errors import OptionsError
-from manopt_torch.functional.primal_dual import Lengths, carry, dual_relaxed_step, primal_relaxed_step
+from manopt_torch.functional.primal_dual import Lengths, dual_relaxed_step, primal_relaxed_step
 from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.geodesics import carry
 from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.plans.commit import commit
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
 from manopt_torch.plans.options import Options, check_range, state, strict_keywords
 from manopt_torch.plans.primal_dual import (
+    PrimalDualOptions,
     bases_of,
     begin_primal_dual,
     check_primal_dual,
@@ -43,7 +45,7 @@ from manopt_torch.problems.primal_dual import PrimalDualProblem
 
 
 @dataclass(eq=False, kw_only=True)
-class ChambollePockOptions(Options):
+class ChambollePockOptions(PrimalDualOptions):
     r"""Options of the Chambolle-Pock algorithm.
 
     Args:
@@ -79,8 +81,6 @@ class ChambollePockOptions(Options):
         'exact'
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("cost", "proximal_map", "dual_proximal_map")
-
     xi: Any = None
     m: Any = None
     n: Any = None
@@ -94,21 +94,10 @@ class ChambollePockOptions(Options):
     update_dual_base: Callable[..., Any] | None = None
 
     # updated every step
-    dual: Any = state()
     primal_bar: Any = state()  # relaxed; or else the other one is
     dual_bar: Any = state()
     pulled: Any = state()  # then the adjoint at both dual variables
     pulled_bar: Any = state()
-    tau: Any = state()  # of the next step
-    sigma: Any = state()
-    primal_residual: Any = state()
-    dual_residual: Any = state()
-    dual_change: Any = state()
-    # updated where base points move, see Bases
-    primal_base: Any = state()
-    dual_base: Any = state()
-    base_image: Any = state()
-    base_offset: Any = state()
 
     def __post_init__(self) -> None:
         """Fill in the defaults and check the parameters."""

@@ -30,6 +30,7 @@ from manopt_torch.functional.covariance_adaptation import (
 )
 from manopt_torch.functional.masked import Batch
 from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.geodesics import carry
 from manopt_torch.manifolds.points import first_leaf, new_axis, take_one
 from manopt_torch.plans.begin import begin, cost_at_start
 from manopt_torch.plans.commit import commit
@@ -192,10 +193,9 @@ def _carried(M: Manifold, x: Any, y: Any, d: Distribution) -> Distribution:
     """Return covariance and paths in the basis at `y`, transported from `x`."""
     if M.is_flat and M.is_embedded:  # the same basis everywhere
         return d
-    carry = M.parallel_transport if M.has_parallel_transport else M.transport
     old, new = new_axis(x, M.point_shape), new_axis(y, M.point_shape)
     # row j: where the basis vector j goes
-    turn = M.to_coordinates(new, carry(old, new, M.basis(x))).to(d.covariance).mT.contiguous()
+    turn = M.to_coordinates(new, carry(M, old, new, M.basis(x))).to(d.covariance).mT.contiguous()
 
     def apply(rows: torch.Tensor) -> torch.Tensor:
         return (rows.unsqueeze(-2) * turn.unsqueeze(-3)).sum(-1)

@@ -11,7 +11,7 @@ step); another one adds its subgradient to the bundle (a null step). References:
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
@@ -19,24 +19,18 @@ from manopt_torch._typing import Mask, Scalar
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.bundle import (
     Combination,
-    Cut,
-    added,
-    carried,
     combined,
     errors_at,
-    first_bundle,
     first_step,
-    moved,
     rise,
     subgradients_at,
 )
 from manopt_torch.functional.linesearch import Trial
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.points import map_leaves
-from manopt_torch.plans.begin import begin, first_evaluation
-from manopt_torch.plans.commit import commit
+from manopt_torch.manifolds.geodesics import carry, move
+from manopt_torch.plans.bundle import BundleOptions, begin_bundle, check_bundle, commit_bundle, tried
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
-from manopt_torch.plans.options import Options, check_count, check_range, state, strict_keywords
+from manopt_torch.plans.options import Options, check_range, strict_keywords
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenLagrangeMultiplierLess
 from manopt_torch.problems.subgradient import SubGradientProblem
@@ -47,7 +41,7 @@ _CORRECTION = 0.5
 
 
 @dataclass(eq=False, kw_only=True)
-class ConvexBundleMethodOptions(Options):
+class ConvexBundleMethodOptions(BundleOptions):
     r"""Options of the convex bundle method.
 
     Args:
@@ -82,8 +76,6 @@ class ConvexBundleMethodOptions(Options):
         25
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("cost", "subgradient")
-
     bundle_size: int = 25
     sufficient_decrease: float = 1e-3
     diameter: float = math.pi / 3
@@ -94,22 +86,13 @@ class ConvexBundleMethodOptions(Options):
     contraction_factor: float = 0.5
     max_decreases: int = 60
 
-    # updated every step; `gradient` holds the subgradient at the iterate
-    bundle: Any = state()
-    direction_norm: Any = state()  # the length of the combined subgradient, at the start of the last step
-    error: Any = state()  # the combination of the linearisation errors
-    multiplier: Any = state()  # |g|^2 + error, the predicted decrease
-    last_stepsize: Any = state()
-
     def __post_init__(self) -> None:
         """Fill in the defaults and check the ranges."""
         Options.__post_init__(self)
-        check_count(self, "bundle_size", 2)
-        check_count(self, "max_decreases", 1)
+        check_bundle(self)
         check_range(self, "sufficient_decrease", 0.0, _CORRECTION)
         for name in ("diameter", "initial_stepsize"):
             check_range(self, name, 0.0, math.inf)
-        check_range(self, "contraction_factor", 0.0, 1.0)
         check_range(self, "k_min", -math.inf, math.inf)
         check_range(self, "k_max", self.k_min, math.inf, open_low=False)
         if self.k_max > 0 and math.sqrt(self.k_max) * self.diameter >= math.pi:
@@ -117,8 +100,6 @@ class ConvexBundleMethodOptions(Options):
                 f"{type(self).__name__}: diameter must be below pi / sqrt(k_max) = {math.pi / math.sqrt(self.k_max):g},"
                 f" got {self.diameter!r}: costs are not geodesically convex on larger sets"
             )
-        if self.max_stepsize is not None:
-            check_range(self, "max_stepsize", 0.0, math.inf, open_high=False)
         if self.stop is None:
             self.stop = StopAfterIteration(5000) | StopWhenLagrangeMultiplierLess(1e-8)
 
@@ -132,13 +113,7 @@ class ConvexBundleMethodOptions(Options):
 
 @initialize_solver.register(ConvexBundleMethodOptions)
 def _initialize(p: Any, o: ConvexBundleMethodOptions) -> None:
-    begin(p, o)
-    first_evaluation(p, o)
-    lane = o.lane
-    subgradient = lane.pick(o.broken, map_leaves(torch.zeros_like, o.gradient), o.gradient)
-    o.bundle = first_bundle(p.M, lane, Cut(o.x, subgradient, lane.scalar(o.cost)), o.bundle_size)
-    o.error, o.direction_norm, o.multiplier = lane.full(0.0), lane.full(math.inf), lane.full(math.inf)
-    o.last_stepsize = None
+    begin_bundle(p, o)
 
 
 @step_solver.register(ConvexBundleMethodOptions)
@@ -148,18 +123,11 @@ def _step(p: Any, o: ConvexBundleMethodOptions, i: int) -> None:
     errors = errors_at(M, lane, o.bundle, o.x, cost, o.curvature_factor).abs()
     g = combined(M, lane, o.bundle, o.x, subgradients_at(M, o.bundle, o.x), errors, o.active)
     t, trial, serious, useful = _search(p, o, g)
-    new = Cut(trial.x, trial.gradient, lane.scalar(trial.cost))
-    bundle, aggregate = o.bundle._replace(weights=g.weights), Cut(o.x, g.subgradient, cost - g.error)
     decrease = g.squared_norm + g.error
     resolved = decrease > torch.finfo(o.cost.dtype).eps * abs(cost)
-    commit(
-        o,
-        x=lane.pick(serious, trial.x, o.x),
-        cost=lane.where(serious, trial.cost, o.cost),
-        gradient=lane.pick(serious, trial.gradient, o.gradient),
-        bundle=added(M, lane, bundle, new, aggregate, i, serious | useful),
+    commit_bundle(
+        *(p, o, i, g, trial, serious, serious | useful),
         direction_norm=lane.sqrt(g.squared_norm),
-        error=g.error,
         multiplier=decrease,
         last_stepsize=t,
     )
@@ -174,15 +142,13 @@ def _search(p: Any, o: ConvexBundleMethodOptions, g: Combination) -> tuple[Scala
     t = first_step(M, lane, x, o.initial_stepsize, lane.sqrt(g.squared_norm), o.max_stepsize)
     rounds = 0
     while True:
-        q = moved(M, x, g.subgradient, -1.0 * t, o.retraction_method)
-        value, context = p.trial(q)
-        trial = Trial(q, value, context, p.gradient_from(q, context))
-        reached = lane.trial_cost(value)
+        q = move(M, x, g.subgradient, -1.0 * t, o.retraction_method)
+        trial = tried(p, q)
+        reached = lane.trial_cost(trial.cost)
         ok = (reached < math.inf) & lane.finite(trial.gradient)
         # lower in any case: the bound may round to the cost itself
         serious = ok & (reached < cost) & (reached <= cost - o.sufficient_decrease * t * decrease)
-        carried_there = carried(M, q, x, trial.gradient)
-        slope = lane.scalar(M.inner(x, carried_there, g.subgradient))
+        slope = lane.scalar(M.inner(x, carry(M, q, x, trial.gradient), g.subgradient))
         error = abs(cost - reached - lane.scalar(rise(M, q, trial.gradient, x, o.curvature_factor)))
         useful = ok & lane.not_(serious) & (slope + error <= _CORRECTION * decrease)
         searching = o.active & lane.not_(serious | useful)

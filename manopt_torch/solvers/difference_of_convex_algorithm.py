@@ -14,16 +14,14 @@ from typing import Any, ClassVar
 
 import torch
 
-from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.plans.begin import begin, first_evaluation
+from manopt_torch.manifolds.geodesics import towards
 from manopt_torch.plans.commit import commit
+from manopt_torch.plans.difference_of_convex import begin_difference, check_sub_solvers, next_subgradient, sub_solution
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
-from manopt_torch.plans.options import Options, check_range, state, strict_keywords
+from manopt_torch.plans.options import Options, state, strict_keywords
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenChangeLess
-from manopt_torch.plans.subproblem import solve_subproblem
-from manopt_torch.problems.base import map_over_batch
 from manopt_torch.problems.difference_of_convex import DifferenceOfConvexProblem
 from manopt_torch.solvers.quasi_newton import QuasiNewtonOptions
 
@@ -65,47 +63,25 @@ class DifferenceOfConvexOptions(Options):
     def __post_init__(self) -> None:
         """Fill in the defaults and check the ranges."""
         Options.__post_init__(self)
-        check_range(self, "sub_tolerance", 0.0, float("inf"))
         if self.sub_options is None:
             self.sub_options = QuasiNewtonOptions(self.x, stop=StopAfterIteration(300))
-        if not (isinstance(self.sub_options, Options) and "gradient" in self.sub_options.needs):
-            raise OptionsError(
-                "DifferenceOfConvexOptions: sub_options must be those of a solver that follows gradients, such as "
-                f"QuasiNewtonOptions(x), got {self.sub_options!r}"
-            )
-        if self.sub_solver is not None and not callable(self.sub_solver):
-            raise OptionsError(f"DifferenceOfConvexOptions: sub_solver must be callable, got {self.sub_solver!r}")
+        check_sub_solvers(self)
         if self.stop is None:
             self.stop = StopAfterIteration(300) | StopWhenChangeLess(1e-9)
 
 
 @initialize_solver.register(DifferenceOfConvexOptions)
 def _initialize(p: Any, o: DifferenceOfConvexOptions) -> None:
-    begin(p, o)
-    first_evaluation(p, o)
-    o.subtrahend_gradient = p.get_subtrahend_gradient(o.x)
-    p.check_tangent("subgradient of h", o.subtrahend_gradient, o.lane.shape)
-    o.broken = o.broken | o.lane.not_(o.lane.finite(o.subtrahend_gradient))
+    begin_difference(p, o)
 
 
 @step_solver.register(DifferenceOfConvexOptions)
 def _step(p: Any, o: DifferenceOfConvexOptions, i: int) -> None:
-    x = _solve_linearised(p, o)
+    x = sub_solution(p, o, linearised, o.x, o.subtrahend_gradient)
     cost, context = p.trial(x)
     gradient = p.gradient_from(x, context)
-    subgradient = p.get_subtrahend_gradient(x)
-    # a point where h has no subgradient is one to end at, though not to start from
-    o.broken = o.broken | o.lane.not_(o.lane.finite(subgradient)) & o.active
+    subgradient = next_subgradient(p, o, x)
     commit(o, x=x, cost=cost, gradient=gradient, subtrahend_gradient=subgradient)
-
-
-def _solve_linearised(p: Any, o: DifferenceOfConvexOptions) -> Any:
-    if o.sub_solver is not None:
-        solver = o.sub_solver if p.vectorized else map_over_batch(o.sub_solver, p.M)
-        return solver(o.x, o.subtrahend_gradient, *p.data)
-    assert o.sub_options is not None  # filled in at construction
-    sub = linearised(p, o.x, o.subtrahend_gradient, hessian="hessian" in o.sub_options.needs)
-    return solve_subproblem(p, o, sub, o.sub_options, o.lane.full(o.sub_tolerance))
 
 
 def linearised(p: Any, x: Any, subgradient: Any, *, hessian: bool = False) -> Any:
@@ -122,7 +98,7 @@ def linearised(p: Any, x: Any, subgradient: Any, *, hessian: bool = False) -> An
     M = p.M
 
     def minorant(y: Any, x: Any, subgradient: Any) -> torch.Tensor:
-        return -M.inner(x, subgradient, M.log(x, y) if M.has_log else M.inverse_retract(x, y))
+        return -M.inner(x, subgradient, towards(M, x, y))
 
     return p.surrogate(minorant, x, subgradient, hessian=hessian)
 

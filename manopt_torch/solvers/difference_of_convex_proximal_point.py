@@ -17,14 +17,13 @@ import torch
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.linesearch import Trial
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.plans.begin import begin, first_evaluation
+from manopt_torch.manifolds.geodesics import move
 from manopt_torch.plans.commit import commit
+from manopt_torch.plans.difference_of_convex import begin_difference, check_sub_solvers, next_subgradient, sub_solution
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
-from manopt_torch.plans.options import Options, check_range, state, strict_keywords
+from manopt_torch.plans.options import Options, state, strict_keywords
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenChangeLess
-from manopt_torch.plans.subproblem import solve_subproblem
-from manopt_torch.problems.base import map_over_batch
 from manopt_torch.problems.difference_of_convex import DifferenceOfConvexProblem
 from manopt_torch.solvers.quasi_newton import QuasiNewtonOptions
 from manopt_torch.stepsizes.base import Stepsize, check_stepsize, take_step, trial_gradient
@@ -81,17 +80,9 @@ class DifferenceOfConvexProximalOptions(Options):
                 "DifferenceOfConvexProximalOptions: proximal_parameter must be a positive number or a function of the "
                 f"iteration, got {lam!r}"
             )
-        check_range(self, "sub_tolerance", 0.0, float("inf"))
         if self.sub_options is None:
             self.sub_options = QuasiNewtonOptions(self.x, stop=StopAfterIteration(300))
-        if not (isinstance(self.sub_options, Options) and "gradient" in self.sub_options.needs):
-            raise OptionsError(
-                "DifferenceOfConvexProximalOptions: sub_options must be those of a solver that follows gradients, such "
-                f"as QuasiNewtonOptions(x), got {self.sub_options!r}"
-            )
-        if self.sub_solver is not None and not callable(self.sub_solver):
-            got = repr(self.sub_solver)
-            raise OptionsError(f"DifferenceOfConvexProximalOptions: sub_solver must be callable, got {got}")
+        check_sub_solvers(self)
         if self.stepsize is not None:
             check_stepsize(self)
         if self.stop is None:
@@ -100,25 +91,22 @@ class DifferenceOfConvexProximalOptions(Options):
 
 @initialize_solver.register(DifferenceOfConvexProximalOptions)
 def _initialize(p: Any, o: DifferenceOfConvexProximalOptions) -> None:
-    begin(p, o)
-    first_evaluation(p, o)
-    o.subtrahend_gradient, o.last_stepsize = p.get_subtrahend_gradient(o.x), None
-    p.check_tangent("subgradient of h", o.subtrahend_gradient, o.lane.shape)
-    o.broken = o.broken | o.lane.not_(o.lane.finite(o.subtrahend_gradient))
+    begin_difference(p, o)
+    o.last_stepsize = None
 
 
 @step_solver.register(DifferenceOfConvexProximalOptions)
 def _step(p: Any, o: DifferenceOfConvexProximalOptions, i: int) -> None:
     M, lane = p.M, o.lane
     lam = o.proximal_parameter(i) if callable(o.proximal_parameter) else o.proximal_parameter
-    r = _solve_proximal(p, o, lam, _along(M, o, lam))
+    # along the geodesic where there is one, as the theory has it
+    q = move(M, o.x, o.subtrahend_gradient, lam, o.retraction_method)
+    r = sub_solution(p, o, proximal, lam, q, lead=1)
     if o.stepsize is None:
         s, trial = lane.full(1.0), Trial(r, *p.trial(r))
     else:
         s, trial = take_step(p, o, i, M.inverse_retract(o.x, r, o.retraction_method))
-    subgradient = p.get_subtrahend_gradient(trial.x)
-    # a point where h has no subgradient is one to end at, though not to start from
-    o.broken = o.broken | lane.not_(lane.finite(subgradient)) & o.active
+    subgradient = next_subgradient(p, o, trial.x)
     commit(
         o,
         x=trial.x,
@@ -127,22 +115,6 @@ def _step(p: Any, o: DifferenceOfConvexProximalOptions, i: int) -> None:
         subtrahend_gradient=subgradient,
         last_stepsize=s,
     )
-
-
-def _along(M: Manifold, o: DifferenceOfConvexProximalOptions, lam: Any) -> Any:
-    """Follow the subgradient for the time `lam`; along the geodesic where there is one, as the theory has it."""
-    if o.retraction_method is None and M.has_exp:
-        return M.exp(o.x, o.subtrahend_gradient, lam)
-    return M.retract(o.x, o.subtrahend_gradient, lam, o.retraction_method)
-
-
-def _solve_proximal(p: Any, o: DifferenceOfConvexProximalOptions, lam: Any, q: Any) -> Any:
-    if o.sub_solver is not None:
-        solver = o.sub_solver if p.vectorized else map_over_batch(o.sub_solver, p.M, lead=1)
-        return solver(lam, q, *p.data)
-    assert o.sub_options is not None  # filled in at construction
-    sub = proximal(p, lam, q, hessian="hessian" in o.sub_options.needs)
-    return solve_subproblem(p, o, sub, o.sub_options, o.lane.full(o.sub_tolerance))
 
 
 def proximal(p: Any, lam: Any, q: Any, *, hessian: bool = False) -> Any:

@@ -9,7 +9,7 @@ raised where the constraints are violated by more than $u_i$. References: [LiuBo
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
@@ -18,28 +18,28 @@ from manopt_torch.functional.smoothing import LogarithmicSumOfExponentials, Smoo
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.begin import begin
 from manopt_torch.plans.commit import commit
-from manopt_torch.plans.constrained import check_sub_solver, evaluate_start, measured, per_problem
+from manopt_torch.plans.constrained import (
+    ConstrainedOptions,
+    check_sub_solver,
+    evaluate_start,
+    lowered,
+    measured,
+    penalty_stop,
+    per_problem,
+    raised_penalty,
+)
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
 from manopt_torch.plans.options import Options, check_range, state, strict_keywords
 from manopt_torch.plans.solve import solve
-from manopt_torch.plans.stopping import (
-    StopAfterIteration,
-    StoppingCriterion,
-    StopWhenChangeLess,
-    StopWhenKKTResidualLess,
-    StopWhenSmallerOrEqual,
-)
+from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion
 from manopt_torch.plans.subproblem import solve_subproblem
 from manopt_torch.problems.constrained import ConstrainedProblem, ConstrainedValues
 from manopt_torch.problems.gradient import GradientProblem
 from manopt_torch.solvers.quasi_newton import QuasiNewtonOptions
 
-# beyond, the sub problems are too badly conditioned to tell more
-_LARGEST_PENALTY = 1e12
-
 
 @dataclass(eq=False, kw_only=True)
-class ExactPenaltyOptions(Options):
+class ExactPenaltyOptions(ConstrainedOptions):
     r"""Options of the exact penalty method.
 
     Each problem of a batch has its own penalty, width and tolerance.
@@ -73,8 +73,6 @@ class ExactPenaltyOptions(Options):
         LogarithmicSumOfExponentials()
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("cost", "gradient", "constraints")
-
     smoothing: Smoothing | None = None
     sub_solver: Options | None = None
     initial_penalty: float = 1.0
@@ -86,13 +84,7 @@ class ExactPenaltyOptions(Options):
     least_tolerance: float = 1e-6
     tolerance_exponent: float = 0.01
 
-    # updated every step; all are those of the new point, the multipliers as the penalty makes them
-    inequality_multipliers: Any = state()
-    equality_multipliers: Any = state()
-    lagrangian_gradient: Any = state()
-    violation: Any = state()
-    kkt_residual: Any = state()
-    # for the next sub problem
+    # updated every step, for the next sub problem
     penalty: Any = state()
     width: Any = state()
     tolerance: Any = state()
@@ -113,9 +105,7 @@ class ExactPenaltyOptions(Options):
         check_range(self, "least_width", 0.0, self.initial_width, open_high=False)
         check_range(self, "least_tolerance", 0.0, self.initial_tolerance, open_high=False)
         if self.stop is None:
-            least = self.least_tolerance
-            late = StopWhenSmallerOrEqual("tolerance", least) & StopWhenChangeLess(least)
-            self.stop = StopAfterIteration(300) | StopWhenKKTResidualLess(1e-6) | late
+            self.stop = penalty_stop(self.least_tolerance)
 
 
 @initialize_solver.register(ExactPenaltyOptions)
@@ -128,21 +118,17 @@ def _initialize(p: Any, o: ExactPenaltyOptions) -> None:
 
 @step_solver.register(ExactPenaltyOptions)
 def _step(p: Any, o: ExactPenaltyOptions, i: int) -> None:
-    lane = o.lane
     assert o.sub_solver is not None and o.smoothing is not None  # filled in at construction
     subproblem = penalised(p, o.smoothing, per_problem(o, o.penalty), per_problem(o, o.width))
     x = solve_subproblem(p, o, subproblem, o.sub_solver, o.tolerance)
     at = p.evaluate(x)
     new = measured(p, x, at, *_multipliers(o, at))
-    raised = lane.min(o.penalty / o.penalty_factor, _LARGEST_PENALTY)
-    narrower = (o.least_width / o.initial_width) ** o.width_exponent
-    finer = (o.least_tolerance / o.initial_tolerance) ** o.tolerance_exponent
     commit(
         o,
         **new,
-        penalty=lane.where(lane.scalar(new["violation"]) > o.width, raised, o.penalty),
-        width=lane.max(narrower * o.width, o.least_width),
-        tolerance=lane.max(finer * o.tolerance, o.least_tolerance),
+        penalty=raised_penalty(o, o.lane.scalar(new["violation"]) > o.width),
+        width=lowered(o, "width"),
+        tolerance=lowered(o, "tolerance"),
     )
 
 

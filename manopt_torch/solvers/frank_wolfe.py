@@ -17,9 +17,8 @@ import torch
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.linesearch import Trial
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.plans.begin import begin, first_evaluation
-from manopt_torch.plans.commit import commit
+from manopt_torch.plans.commit import commit, finite_point
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
 from manopt_torch.plans.options import Options, state, strict_keywords
 from manopt_torch.plans.solve import solve
@@ -128,17 +127,10 @@ def _move(p: Any, o: FrankWolfeOptions, i: int) -> tuple[Any, Trial]:
 
 
 def _towards(p: Any, o: FrankWolfeOptions, x: Any, cost: Any, gradient: Any) -> tuple[Any, Any]:
-    """Return the direction from `x` to the oracle's point, and the gap.
-
-    Where the trial is not finite the oracle is asked about the former point and a zero gradient: `commit` drops the
-    answer, and an oracle that factorises its argument need not mind NaN.
-    """
-    M, lane = p.M, o.lane
-    ok = lane.finite(cost) & lane.finite(gradient)
-    x = lane.pick(ok, x, o.x)
-    gradient = lane.pick(ok, gradient, map_leaves(torch.zeros_like, gradient))
-    direction = M.inverse_retract(x, _ask(p, o, x, gradient), o.retraction_method)
-    return direction, -lane.scalar(M.inner(x, gradient, direction))
+    """Return the direction from `x` to the oracle's point, and the gap."""
+    x, gradient = finite_point(o, x, cost, gradient)
+    direction = p.M.inverse_retract(x, _ask(p, o, x, gradient), o.retraction_method)
+    return direction, -o.lane.scalar(p.M.inner(x, gradient, direction))
 
 
 def _ask(p: Any, o: FrankWolfeOptions, x: Any, gradient: Any) -> Any:

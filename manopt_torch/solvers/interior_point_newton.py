@@ -11,13 +11,14 @@ $\mu_j s_j$ falls far behind the others. References: [LaiYoshise:2024].
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from manopt_torch.functional.interior_point import (
     KKTStep,
     KKTSystem,
+    centring,
     expanded,
     longest_step,
     reduced_matrix,
@@ -28,7 +29,15 @@ from manopt_torch.functional.interior_point import (
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.begin import begin
 from manopt_torch.plans.commit import commit
-from manopt_torch.plans.constrained import check_multipliers, evaluate_start, measured, multipliers, per_problem
+from manopt_torch.plans.constrained import (
+    ConstrainedOptions,
+    check_multipliers,
+    evaluate_start,
+    initial_multipliers,
+    measured,
+    multipliers,
+    per_problem,
+)
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
 from manopt_torch.plans.options import Options, check_count, check_range, state, strict_keywords
 from manopt_torch.plans.solve import solve
@@ -44,7 +53,7 @@ _REPLACED = (
 
 
 @dataclass(eq=False, kw_only=True)
-class InteriorPointNewtonOptions(Options):
+class InteriorPointNewtonOptions(ConstrainedOptions):
     r"""Options of the interior point Newton method.
 
     Args:
@@ -67,13 +76,9 @@ class InteriorPointNewtonOptions(Options):
         OptionsError: if a parameter has the wrong kind or is out of its range.
 
     Examples:
-        >>> import torch
-        >>> from manopt_torch import InteriorPointNewtonOptions
         >>> InteriorPointNewtonOptions(torch.zeros(2)).stop
         StopAfterIteration(800) | StopWhenKKTResidualLess(1e-08)
     """
-
-    needs: ClassVar[tuple[str, ...]] = ("cost", "gradient", "constraints")
 
     initial_inequality_multiplier: float | torch.Tensor = 1.0
     initial_equality_multiplier: float | torch.Tensor = 0.0
@@ -83,13 +88,8 @@ class InteriorPointNewtonOptions(Options):
     max_decreases: int = 40
     initial_centrality: float = 0.9
 
-    # updated every step; all are those of the new point
-    inequality_multipliers: Any = state()
-    equality_multipliers: Any = state()
+    # updated every step
     slacks: Any = state()
-    violation: Any = state()
-    kkt_residual: Any = state()
-    lagrangian_gradient: Any = state()
     last_stepsize: Any = state()
     centrality: Any = state()
     # set at the start: least product and sum of products, relative to their mean and to the residual
@@ -121,14 +121,7 @@ class _Iterate(NamedTuple):
 def _initialize(p: Any, o: InteriorPointNewtonOptions) -> None:
     begin(p, o)
     lane = o.lane
-    at = evaluate_start(
-        p,
-        o,
-        lambda at: (
-            multipliers(o, "initial_inequality_multiplier", at.inequality, positive=True),
-            multipliers(o, "initial_equality_multiplier", at.equality),
-        ),
-    )
+    at = evaluate_start(p, o, lambda at: initial_multipliers(o, at, positive=True))
     o.slacks = multipliers(o, "initial_slack", at.inequality, positive=True)
     o.centrality, o.last_stepsize = lane.full(o.initial_centrality), None
     here = _weighed(p, o, _known(o), at.inequality, at.equality)
@@ -142,7 +135,7 @@ def _step(p: Any, o: InteriorPointNewtonOptions, i: int) -> None:
     derivatives = second_order(p, o.x, o.inequality_multipliers, o.equality_multipliers)
     system = KKTSystem(*derivatives, o.inequality_multipliers, o.slacks)
     here = _weighed(p, o, _known(o), system.g, system.h)
-    beta = lane.min(lane.sqrt(lane.sqrt(here.residual)), 0.5) * here.total / max(o.slacks.shape[-1], 1)
+    beta = centring(lane, here.residual, o.last_stepsize) * here.total / max(o.slacks.shape[-1], 1)
     step = _newton(o, system, per_problem(o, beta))
     slope = -2.0 * (here.residual - beta * here.total)
     s, known = _backtrack(p, o, here, step, slope)

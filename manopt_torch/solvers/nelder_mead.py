@@ -11,6 +11,7 @@ are the reflected, expanded, and outer and inner contracted points; where none i
 best, $u_j \leftarrow \sigma u_j$. References: [NelderMead:1965]; [LagariasReedsWrightWright:1998].
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -19,7 +20,7 @@ import torch
 
 from manopt_torch._host import uploaded
 from manopt_torch.errors import OptionsError, ShapeError
-from manopt_torch.functional.simplex import in_order, vertex, without_last
+from manopt_torch.functional.simplex import cheapest, grown, vertex
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import axpy, first_leaf, map_leaves
 from manopt_torch.plans.begin import begin, mark_broken_start
@@ -29,9 +30,6 @@ from manopt_torch.plans.options import Options, check_range, state, strict_keywo
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenPopulationConcentrated
 from manopt_torch.problems.cost import CostProblem
-
-# the candidates of a step, in the order of `steps`
-_REFLECTED, _EXPANDED, _OUTSIDE, _INSIDE = range(4)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -98,88 +96,96 @@ def _initialize(p: Any, o: NelderMeadOptions) -> None:
     p.check_cost(first, o.lane.shape)
     rest = [p.get_cost(vertex(points, axis, j)) for j in range(1, p.M.dim + 1)]
     o.gradient = None
-    (o.points,), o.costs, _ = in_order((points,), torch.stack([first, *rest], -1))
+    (o.costs, o.points), _ = cheapest(p.M.dim + 1, _side_by_side([first, *rest]), points)
     o.x, o.cost = vertex(o.points, axis, 0), o.costs[..., 0]
     o.vectors = _seen_from(p.M, o, o.x, o.points) if o.lane.lone else None
     steps = (o.reflection, o.expansion * o.reflection, o.contraction * o.reflection, -o.contraction)
     o.steps = uploaded(steps, first_leaf(o.x).real)
+    if not o.lane.lone:
+        o.steps = o.steps.unbind(0)
     mark_broken_start(o, o.lane.finite(o.cost))
 
 
 @step_solver.register(NelderMeadOptions)
 def _step(p: Any, o: NelderMeadOptions, i: int) -> None:
     lane = o.lane
-    best, second, worst = (lane.scalar(cost) for cost in (o.cost, o.costs.select(-1, -2), o.costs.select(-1, -1)))
+    best, second, worst = map(lane.scalar, (o.cost, o.costs.select(-1, -2), o.costs.select(-1, -1)))
+    # of a batch, some best point changes nearly always: only a lone run keeps the tangent vectors
     vectors = o.vectors if lane.lone else _seen_from(p.M, o, o.x, o.points)
-    at = _candidates(p, o, vectors)
-    x, u, cost = at(_REFLECTED)
-    reflected = lane.trial_cost(cost)
+    evaluate, (at_reflected, at_expanded, outside, inside) = _candidates(p, o, vectors)
+    new = evaluate(at_reflected)
+    reflected = lane.trial_cost(new[0])
     low, high = reflected < best, reflected >= second
-    shrinks = high
-    if lane.any((low | high) & o.active):
-        contracted = lane.where(reflected < worst, lane.full(_OUTSIDE), lane.full(_INSIDE))
-        other = at(lane.where(low, lane.full(_EXPANDED), contracted))
-        value = lane.trial_cost(other[2])
-        better = (low & (value < reflected)) | (high & (value < lane.min(reflected, worst)))
-        x, u, cost = lane.pick(better, other, (x, u, cost))
+    again, shrinks = low | high, high
+    if lane.any(again & o.active):
+        other = evaluate(lane.where(low, at_expanded, lane.where(reflected < worst, outside, inside)))
+        better = again & (lane.trial_cost(other[0]) < lane.min(reflected, worst))
+        new = lane.pick(better, other, new)
         shrinks = high & lane.not_(better)
-    _replace(p, o, vectors, (x, u, cost), shrinks)
+    _replace(p, o, vectors, new, shrinks)
 
 
-def _candidates(p: Any, o: NelderMeadOptions, vectors: Any) -> Callable[[Any], tuple[Any, Any, Any]]:
-    """Return what evaluates a candidate of each problem, by number: its point, its tangent vector and its cost."""
+def _candidates(p: Any, o: NelderMeadOptions, vectors: Any) -> tuple[Callable[[Any], tuple], Any]:
+    """Return what evaluates a candidate of each problem, and what stands for each of the four kinds of them.
+
+    An evaluation gives cost and point, and in a lone run the tangent vector that leads there.
+    """
     M, lane, axis = p.M, o.lane, len(o.lane.shape)
-    # the best point is the origin, whatever rounding says
-    centroid = map_leaves(lambda v: v.narrow(axis, 1, M.dim - 1).sum(axis) / M.dim, vectors)
+    centroid = map_leaves(lambda v: v.narrow(axis, 0, M.dim).mean(axis), vectors)
     away = map_leaves(torch.sub, centroid, vertex(vectors, axis, -1))
     if not lane.lone:
 
-        def at(j: Any) -> tuple[Any, Any, Any]:
-            u = lane.axpy(centroid, o.steps[j], away)
-            x = _move(M, o.x, u)
-            return x, u, p.get_cost(x)
+        def at(step: torch.Tensor) -> tuple[torch.Tensor, Any]:
+            x = _move(M, o.x, lane.axpy(centroid, step, away))
+            return p.get_cost(x), x
 
-        return at
+        return at, o.steps
     # a lone problem makes all four together: a call takes longer than its points
-    four = map_leaves(lambda c, v: axpy(c.unsqueeze(0), v.unsqueeze(0), o.steps, c.dim()), centroid, away)
+    four = map_leaves(lambda c, v: axpy(c, v, o.steps, c.dim()), centroid, away)
     points = _move(M, map_leaves(lambda leaf: leaf.unsqueeze(0), o.x), four)
 
-    def one(j: int) -> tuple[Any, Any, Any]:
+    def one(j: int) -> tuple[torch.Tensor, Any, Any]:
         x = vertex(points, 0, j)
-        return x, vertex(four, 0, j), p.get_cost(x)
+        return p.get_cost(x), x, vertex(four, 0, j)
 
-    return one
+    return one, range(4)
 
 
 def _replace(p: Any, o: NelderMeadOptions, vectors: Any, new: tuple, shrinks: Any) -> None:
     """Put the new point in the place of the worst one; shrink the simplices that found none."""
-    lane, axis = o.lane, len(o.lane.shape)
-    # of a batch, some best point changes nearly always: only a lone run keeps the tangent vectors
-    kept = slice(None) if lane.lone else slice(None, None, 2)
-    simplex = without_last((o.points, vectors, o.costs)[kept], axis, new[kept])
+    lane, axis, k = o.lane, len(o.lane.shape), p.M.dim + 1
+    # one that is accepted costs less than the worst
+    simplex, order = cheapest(k, *grown((o.costs, o.points, vectors)[: len(new)], axis, new))
     if lane.any(shrinks & o.active):
-        simplex = lane.pick(shrinks, _shrunk(p, o, vectors)[kept], simplex)
-    parts, costs, order = in_order(simplex[:-1], simplex[-1])
-    x = vertex(parts[0], axis, 0)
-    state = {"x": x, "cost": costs.select(-1, 0), "points": parts[0], "costs": costs}
+        simplex, order = cheapest(k, *lane.pick(shrinks, _shrunk(p, o, vectors)[: len(new)], simplex))
+    costs, points, *vectors = simplex
+    x = vertex(points, axis, 0)
+    state = {"x": x, "cost": costs.select(-1, 0), "points": points, "costs": costs}
     if lane.lone:
-        state["vectors"] = _seen_from(p.M, o, x, parts[0]) if lane.scalar(order.select(-1, 0)) else parts[1]
+        state["vectors"] = _seen_from(p.M, o, x, points) if lane.scalar(order.select(-1, 0)) else vectors[0]
     commit(o, **state)
 
 
-def _shrunk(p: Any, o: NelderMeadOptions, vectors: Any) -> tuple[Any, Any, torch.Tensor]:
-    """Return the simplex drawn towards its best point: points, vectors and costs."""
+def _shrunk(p: Any, o: NelderMeadOptions, vectors: Any) -> tuple[torch.Tensor, Any, Any]:
+    """Return the simplex drawn towards its best point: costs, points and vectors."""
     axis = len(o.lane.shape)
     vectors = map_leaves(lambda v: o.shrinking * v, vectors)
-    others = [_move(p.M, o.x, vertex(vectors, axis, j)) for j in range(1, p.M.dim + 1)]
-    points = map_leaves(lambda *parts: torch.stack(parts, axis), o.x, *others)
-    return points, vectors, torch.stack([o.costs[..., 0], *(p.get_cost(y) for y in others)], -1)
+    best = map_leaves(lambda leaf: leaf.unsqueeze(axis), o.x)
+    others = _move(p.M, best, map_leaves(lambda v: v.narrow(axis, 1, p.M.dim), vectors))
+    costs = [p.get_cost(vertex(others, axis, j)) for j in range(p.M.dim)]
+    points = map_leaves(lambda x, rest: torch.cat((x, rest), axis), best, others)
+    return _side_by_side([o.costs[..., 0], *costs]), points, vectors
+
+
+def _side_by_side(costs: list[torch.Tensor]) -> torch.Tensor:
+    """Return costs on an axis of their own; what is no number is larger than all others."""
+    return torch.nan_to_num(torch.stack(costs, -1), nan=math.inf, posinf=math.inf, neginf=-math.inf)
 
 
 def _seen_from(M: Manifold, o: NelderMeadOptions, best: Any, points: Any) -> Any:
     """Return the points of a simplex in the tangent space at its best one."""
     axis = len(o.lane.shape)
-    best = map_leaves(lambda leaf, at: leaf.unsqueeze(axis).expand_as(at), best, points)
+    best = map_leaves(lambda leaf: leaf.unsqueeze(axis), best)
     return M.log(best, points) if M.has_exp and M.has_log else M.inverse_retract(best, points)
 
 

@@ -14,19 +14,21 @@ the covariant derivative of $X$ with generalised derivatives in place of those o
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
 from manopt_torch.errors import OptionsError
-from manopt_torch.functional.primal_dual import Bases, Lengths, carry, fixed_point_residual, move
+from manopt_torch.functional.primal_dual import Bases, Lengths, fixed_point_residual
 from manopt_torch.functions.differentials import differential_log_argument, differential_log_basepoint
 from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.geodesics import carry, move
 from manopt_torch.manifolds.points import axpy, first_leaf, map_leaves
 from manopt_torch.plans.commit import commit
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
 from manopt_torch.plans.options import Options, check_range, state, strict_keywords
 from manopt_torch.plans.primal_dual import (
+    PrimalDualOptions,
     bases_of,
     begin_primal_dual,
     check_primal_dual,
@@ -41,7 +43,7 @@ from manopt_torch.problems.primal_dual import PrimalDualProblem
 
 
 @dataclass(eq=False, kw_only=True)
-class PrimalDualSemismoothNewtonOptions(Options):
+class PrimalDualSemismoothNewtonOptions(PrimalDualOptions):
     r"""Options of the primal-dual semismooth Newton method.
 
     Args:
@@ -70,8 +72,6 @@ class PrimalDualSemismoothNewtonOptions(Options):
         1e-05
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("cost", "proximal_map", "dual_proximal_map")
-
     xi: Any = None
     m: Any = None
     n: Any = None
@@ -82,23 +82,11 @@ class PrimalDualSemismoothNewtonOptions(Options):
     update_dual_base: Callable[..., Any] | None = None
 
     # updated every step
-    dual: Any = state()
     pulled: Any = state()  # the adjoint at the dual variable
     prox_argument: Any = state()  # arguments and values of both proximal maps
     prox_value: Any = state()
     dual_argument: Any = state()
     dual_value: Any = state()
-    primal_residual: Any = state()
-    dual_residual: Any = state()
-    dual_change: Any = state()
-    # updated where base points move, see Bases
-    primal_base: Any = state()
-    dual_base: Any = state()
-    base_image: Any = state()
-    base_offset: Any = state()
-    # set at the start of a run
-    tau: Any = state()
-    sigma: Any = state()
 
     def __post_init__(self) -> None:
         """Fill in the defaults and check the parameters."""

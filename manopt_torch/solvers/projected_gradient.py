@@ -16,9 +16,9 @@ from manopt_torch.errors import OptionsError
 from manopt_torch.functional.linesearch import Trial
 from manopt_torch.functional.projected_search import ArcRule, projected_search
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.points import first_leaf, map_leaves
+from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.plans.begin import begin, first_evaluation
-from manopt_torch.plans.commit import commit
+from manopt_torch.plans.commit import commit, finite_point
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
 from manopt_torch.plans.options import Options, check_count, check_range, state, strict_keywords
 from manopt_torch.plans.solve import solve
@@ -167,15 +167,9 @@ def _search(p: Any, o: ProjectedGradientOptions, i: int, first: Trial) -> tuple[
 
 
 def _look_ahead(p: Any, o: ProjectedGradientOptions, x: Any, cost: Any, gradient: Any, s: Any) -> tuple[Any, Any]:
-    """Return the projected step from `x`, and its length in units of the step size.
-
-    Where the trial is not finite the former point and a zero gradient are looked at: `commit` drops the answer, and a
-    projection that factorises its argument need not mind NaN.
-    """
+    """Return the projected step from `x`, and its length in units of the step size."""
     M, lane = p.M, o.lane
-    ok = lane.finite(cost) & lane.finite(gradient)
-    x = lane.pick(ok, x, o.x)
-    gradient = lane.pick(ok, gradient, map_leaves(torch.zeros_like, gradient))
+    x, gradient = finite_point(o, x, cost, gradient)
     ahead = _arc(p, o, x, gradient, s)
     return ahead, lane.div(lane.scalar(M.norm(x, M.inverse_retract(x, ahead))), s)
 

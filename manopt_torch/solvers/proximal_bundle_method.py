@@ -13,38 +13,33 @@ the bundle (a null step). References: [HoseiniMonjeziNobakhtianPouryayevali:2021
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
 from manopt_torch._typing import Mask, Scalar
 from manopt_torch.functional.bundle import (
     Combination,
-    Cut,
-    added,
-    carried,
     column,
     combined,
     errors_at,
-    first_bundle,
     first_step,
     subgradients_at,
-    towards,
 )
 from manopt_torch.functional.linesearch import Trial
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.points import expand_right, map_leaves, map_shaped, new_axis
-from manopt_torch.plans.begin import begin, first_evaluation
-from manopt_torch.plans.commit import commit
+from manopt_torch.manifolds.geodesics import carry, towards
+from manopt_torch.manifolds.points import expand_right, map_shaped, new_axis
+from manopt_torch.plans.bundle import BundleOptions, begin_bundle, check_bundle, commit_bundle, tried
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
-from manopt_torch.plans.options import Options, check_count, check_range, state, strict_keywords
+from manopt_torch.plans.options import Options, check_range, state, strict_keywords
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenLagrangeMultiplierLess
 from manopt_torch.problems.subgradient import SubGradientProblem
 
 
 @dataclass(eq=False, kw_only=True)
-class ProximalBundleMethodOptions(Options):
+class ProximalBundleMethodOptions(BundleOptions):
     r"""Options of the proximal bundle method.
 
     Args:
@@ -79,8 +74,6 @@ class ProximalBundleMethodOptions(Options):
         50
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("cost", "subgradient")
-
     bundle_size: int = 50
     sufficient_decrease: float = 0.0125
     initial_parameter: float = 0.5
@@ -90,49 +83,35 @@ class ProximalBundleMethodOptions(Options):
     contraction_factor: float = 0.5
     max_decreases: int = 60
 
-    # updated every step; `gradient` holds the subgradient at the iterate
-    bundle: Any = state()
+    # updated every step
     proximal_parameter: Any = state()  # mu
     eta: Any = state()
     alpha: Any = state()
-    error: Any = state()  # the combination of the errors c
-    direction_norm: Any = state()  # the length of d
-    multiplier: Any = state()  # mu |d|^2 + error, the predicted decrease
-    last_stepsize: Any = state()
 
     def __post_init__(self) -> None:
         """Fill in the defaults and check the ranges."""
         Options.__post_init__(self)
-        check_count(self, "bundle_size", 2)
-        check_count(self, "max_decreases", 1)
-        for name in ("sufficient_decrease", "contraction_factor"):
-            check_range(self, name, 0.0, 1.0)
+        check_bundle(self)
+        check_range(self, "sufficient_decrease", 0.0, 1.0)
         check_range(self, "initial_parameter", 0.0, math.inf)
         check_range(self, "convexification", 0.0, math.inf, open_low=False)
         if self.parameter_growth is not None:
             check_range(self, "parameter_growth", 0.0, math.inf, open_low=False)
-        if self.max_stepsize is not None:
-            check_range(self, "max_stepsize", 0.0, math.inf, open_high=False)
         if self.stop is None:
             self.stop = StopAfterIteration(5000) | StopWhenLagrangeMultiplierLess(1e-8)
 
 
 @initialize_solver.register(ProximalBundleMethodOptions)
 def _initialize(p: Any, o: ProximalBundleMethodOptions) -> None:
-    begin(p, o)
-    first_evaluation(p, o)
+    begin_bundle(p, o)
     lane = o.lane
-    subgradient = lane.pick(o.broken, map_leaves(torch.zeros_like, o.gradient), o.gradient)
-    o.bundle = first_bundle(p.M, lane, Cut(o.x, subgradient, lane.scalar(o.cost)), o.bundle_size)
     o.proximal_parameter = lane.full(float(o.initial_parameter))
-    o.eta, o.alpha, o.error = lane.full(0.0), lane.full(0.0), lane.full(0.0)
-    o.direction_norm, o.multiplier = lane.full(math.inf), lane.full(math.inf)
-    o.last_stepsize = None
+    o.eta, o.alpha = lane.full(0.0), lane.full(0.0)
 
 
 @step_solver.register(ProximalBundleMethodOptions)
 def _step(p: Any, o: ProximalBundleMethodOptions, i: int) -> None:
-    M, lane, cost, mu = p.M, o.lane, o.lane.scalar(o.cost), o.proximal_parameter
+    lane, cost, mu = o.lane, o.lane.scalar(o.cost), o.proximal_parameter
     eta, g = _model(p, o)
     decrease = lane.div(g.squared_norm, mu) + g.error
     length = lane.div(lane.sqrt(g.squared_norm), mu)
@@ -140,19 +119,12 @@ def _step(p: Any, o: ProximalBundleMethodOptions, i: int) -> None:
     reached = lane.trial_cost(trial.cost)
     # lower in any case: the bound may round to the cost itself
     serious = ok & (reached < cost) & (reached <= cost - o.sufficient_decrease * t * decrease)
-    new = Cut(trial.x, trial.gradient, lane.scalar(trial.cost))
-    bundle, aggregate = o.bundle._replace(weights=g.weights), Cut(o.x, g.subgradient, cost - g.error)
     grown = lane.full(math.log(i + 1)) if o.parameter_growth is None else (1.0 + o.parameter_growth) * mu
-    commit(
-        o,
-        x=lane.pick(serious, trial.x, o.x),
-        cost=lane.where(serious, trial.cost, o.cost),
-        gradient=lane.pick(serious, trial.gradient, o.gradient),
-        bundle=added(M, lane, bundle, new, aggregate, i, ok),
+    commit_bundle(
+        *(p, o, i, g, trial, serious, ok),
         proximal_parameter=lane.where(serious, grown, mu),
         eta=eta,
         alpha=lane.where(ok & lane.not_(serious) & (t < 1.0), _lacking_ahead(p, o, g, t, trial), lane.full(0.0)),
-        error=g.error,
         direction_norm=length,
         multiplier=decrease,
         last_stepsize=t,
@@ -192,9 +164,8 @@ def _search(p: Any, o: ProximalBundleMethodOptions, g: Combination, length: Scal
     rounds = 0
     while True:
         q = M.retract(x, g.subgradient, lane.div(-1.0 * t, mu), o.retraction_method)
-        value, context = p.trial(q)
-        trial = Trial(q, value, context, p.gradient_from(q, context))
-        ok = lane.finite(value) & lane.finite(trial.gradient)
+        trial = tried(p, q)
+        ok = lane.finite(trial.cost) & lane.finite(trial.gradient)
         searching = o.active & lane.not_(ok)
         rounds += 1
         if rounds > o.max_decreases or not lane.any(searching):
@@ -208,7 +179,7 @@ def _lacking_ahead(p: Any, o: ProximalBundleMethodOptions, g: Combination, t: Sc
     Without it a null step that ends before $d$ might leave the model at $d$ as it is.
     """
     M, lane = p.M, o.lane
-    back = lane.scalar(M.inner(o.x, carried(M, trial.x, o.x, trial.gradient), g.subgradient))
+    back = lane.scalar(M.inner(o.x, carry(M, trial.x, o.x, trial.gradient), g.subgradient))
     return lane.div(o.proximal_parameter * back, t * g.squared_norm)
 
 

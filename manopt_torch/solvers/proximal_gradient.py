@@ -18,6 +18,7 @@ import torch
 from manopt_torch.functional.linesearch import Found, Trial
 from manopt_torch.functional.proximal_search import ProximalProbe, proximal_search
 from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.geodesics import move, towards
 from manopt_torch.manifolds.points import first_leaf, map_leaves
 from manopt_torch.plans.begin import begin, mark_broken_start
 from manopt_torch.plans.commit import commit
@@ -136,10 +137,11 @@ def _search(p: Any, o: ProximalGradientOptions) -> tuple[Found, Any]:
     eps = torch.finfo(ref.dtype).eps
 
     def probe(s: Any) -> ProximalProbe:
-        q = _move(M, o, a, gradient, -s)
+        # along the geodesic where there is one: another retraction would move the fixed points of a step
+        q = move(M, a, gradient, -s, o.retraction_method)
         y = p.get_proximal_map(s if lane.lone else s.to(ref.real.dtype), q, 0)
         trial = Trial(y, *p.trial(y))
-        v = _towards(M, a, y)
+        v = towards(M, a, y)
         slope, squared = lane.scalar(M.inner(a, gradient, v)), lane.scalar(M.inner(a, v, v))
         model = o.base_value + slope + lane.div(squared, 2.0 * s)
         return ProximalProbe(trial, lane.scalar(p.smooth_value(trial.context)) - model, lane.sqrt(squared))
@@ -161,24 +163,13 @@ def _beyond(p: Any, o: ProximalGradientOptions, new: Trial) -> tuple[Any, Any, A
     following = 0.5 * (1.0 + lane.sqrt(1.0 + 4.0 * t * t))
     following = lane.where(grows, lane.full(1.0), following)
     share = lane.where(grows, lane.full(0.0), lane.div(t - 1.0, following))
-    a = _move(M, o, new.x, _towards(M, new.x, o.x), -share)
+    a = move(M, new.x, towards(M, new.x, o.x), -share, o.retraction_method)
     _, context = p.trial(a)
     bad = lane.not_(lane.finite(a) & lane.finite(p.smooth_value(context)))
     if lane.any(o.active & bad):  # beyond the domain of the smooth part: those start at the new point
         a = lane.pick(bad, new.x, a)
         _, context = p.trial(a)
     return a, p.smooth_value(context), p.gradient_from(a, context), following
-
-
-def _move(M: Manifold, o: ProximalGradientOptions, x: Any, u: Any, t: Any) -> Any:
-    """Follow the geodesic where there is one: another retraction would move the fixed points of a step."""
-    if o.retraction_method is None and M.has_exp:
-        return M.exp(x, u, t)
-    return M.retract(x, u, t, o.retraction_method)
-
-
-def _towards(M: Manifold, x: Any, y: Any) -> Any:
-    return M.log(x, y) if M.has_log else M.inverse_retract(x, y)
 
 
 @strict_keywords

@@ -7,16 +7,16 @@ $$\operatorname{mean} = \arg\min_x \tfrac12 \sum_j w_j\, d(x, x_j)^2, \qquad
 References: [Karcher:1977]; [Afsari:2011]; [FletcherVenkatasubramanianJoshi:2009].
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from manopt_torch._host import first_failures, uploaded
-from manopt_torch.errors import OptionsError, ShapeError
+from manopt_torch._keywords import strict_keywords
+from manopt_torch.errors import ShapeError
+from manopt_torch.functional.weighted_points import check_one_each, unit_weights
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.points import expand_right, first_leaf, leaves, map_leaves, map_shaped
+from manopt_torch.manifolds.points import expand_right, first_leaf, leaves, map_leaves, map_shaped, take_one
 from manopt_torch.plans.options import lane_of, memory_of
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenGradientNormLess
@@ -29,6 +29,7 @@ from manopt_torch.stepsizes.base import Linesearch, Stepsize
 _GRADIENT_ROUNDINGS = 64
 
 
+@strict_keywords
 def mean(
     M: Manifold,
     x: Any,
@@ -78,6 +79,7 @@ def mean(
     return _minimise(M, x, weights, start, stop, cost, gradient, return_options)
 
 
+@strict_keywords
 def median(
     M: Manifold,
     x: Any,
@@ -92,7 +94,8 @@ def median(
     Less sensitive to outliers than the mean. Steepest descent along geodesics from the mean, with the step size of
     Weiszfeld's iteration $1 / \sum_j (w_j / d_j)$, which knows the scale of the data, halved where curvature or a kink
     of the cost asks for it: a point whose weight outbalances the others is reached as a limit. Where the iterate is one
-    of the points, the shortest subgradient says whether that is the median, and else leads away from it.
+    of the points, the shortest subgradient says whether that is the median, and else leads away from it; a run without
+    `stop` ends at one of the points nearest to it where that costs less.
 
     Args:
         M: the manifold.
@@ -135,9 +138,13 @@ def median(
         return _least_subgradient(M, y, pull, torch.where(apart, 0.0, w).sum(-1))
 
     first = mean(M, x, weights=weights) if start is None else start
-    return _minimise(M, x, weights, first, stop, cost, gradient, return_options, _WeiszfeldSearch(lengths))
+    o = _minimise(M, x, weights, first, stop, cost, gradient, True, _WeiszfeldSearch(lengths))
+    if stop is None:
+        _try_nearest(M, x, unit_weights(M, x, weights), o, cost, gradient)
+    return o if return_options else o.x
 
 
+@strict_keywords
 def variance(
     M: Manifold,
     x: Any,
@@ -162,12 +169,12 @@ def variance(
         >>> variance(Euclidean(1), torch.tensor([[1.0], [3.0]]))
         tensor(2.)
     """
-    w = _check_weights(M, x, weights)
+    w = unit_weights(M, x, weights)
     n = w.shape[-1]
     if n < 2:
         raise ShapeError(f"variance needs at least two points, got {n} on the axis before the point's own")
     c = mean(M, x, weights=weights) if center is None else center
-    _check_single(M, "center", c, w)
+    check_one_each(M, "center", c, w)
     return (w * M.squared_dist(_spread(c, w), x)).sum(-1) * (n / ((n - 1) * M.dim))
 
 
@@ -187,6 +194,23 @@ def _least_subgradient(M: Manifold, y: Any, g: Any, weight: torch.Tensor) -> Any
     # the others' gradient as it is, in its bits and where it is NaN, unless there is such a point
     share = torch.where(weight > 0, share, 1.0)
     return map_shaped(lambda ndim, leaf: expand_right(share, ndim) * leaf, M.point_shape, g)
+
+
+# a slow run may still lie between some points when it ends
+_NEAREST = 4
+
+
+@torch.no_grad()
+def _try_nearest(M: Manifold, x: Any, w: torch.Tensor, o: Any, cost: Any, gradient: Any) -> None:
+    """End at one of the points nearest to the iterate where that costs less: Weiszfeld's steps hardly get there."""
+    data = leaves(x)
+    order = M.dist(_spread(o.x, w), x).argsort(dim=-1, stable=True)
+    for index in order[..., :_NEAREST].split(1, -1):
+        y = take_one(x, index)
+        value = cost(y, w, *data)
+        less = o.lane.scalar(value) < o.lane.scalar(o.cost)
+        new, old = (y, gradient(y, w, *data), value), (o.x, o.gradient, o.cost)
+        o.x, o.gradient, o.cost = o.lane.pick(less, new, old)
 
 
 def _full_step_search() -> ArmijoLinesearch:
@@ -222,11 +246,11 @@ def _minimise(
     return_options: bool,
     stepsize: Stepsize | None = None,
 ) -> Any:
-    w = _check_weights(M, x, weights)
+    w = unit_weights(M, x, weights)
     if start is None:
         axis = w.dim() - 1
         start = map_leaves(lambda leaf: leaf.select(axis, 0), x)
-    _check_single(M, "start", start, w)
+    check_one_each(M, "start", start, w)
     tolerance = _GRADIENT_ROUNDINGS * torch.finfo(first_leaf(x).dtype).eps
     options = GradientDescentOptions(
         start,
@@ -236,33 +260,6 @@ def _minimise(
     )
     solve(GradientProblem(M, cost, gradient, data=(w, *leaves(x))), options)
     return options if return_options else options.x
-
-
-def _check_weights(M: Manifold, x: Any, weights: torch.Tensor | None) -> torch.Tensor:
-    """Return weights of sum one, shape `(*batch, N)`."""
-    axes = M.batch_shape(x)
-    if not axes or axes[-1] == 0:
-        raise ShapeError(f"expected points of shape (*batch, N, *point_shape) with N >= 1, got batch axes {axes}")
-    ref = first_leaf(x)
-    if weights is None:
-        return torch.full(axes, 1.0 / axes[-1], dtype=ref.dtype.to_real(), device=ref.device)
-    w = uploaded(weights, ref, ref.dtype.to_real())
-    if w.shape not in (axes, axes[-1:]):
-        raise ShapeError(f"weights need shape {axes} or ({axes[-1]},), got {tuple(w.shape)}")
-    w = w.expand(axes)
-    total = w.sum(-1, keepdim=True)
-    failures = first_failures((w >= 0).all(-1) & (total[..., 0] > 0) & (total[..., 0] < math.inf))
-    if failures:
-        where = "" if failures == [()] else f", which fails at batch indices {failures}"
-        raise OptionsError(f"weights must be nonnegative and finite, and one of each problem positive{where}")
-    return w / total
-
-
-def _check_single(M: Manifold, name: str, point: Any, w: torch.Tensor) -> None:
-    """Raise unless there is one point for each problem."""
-    got, wanted = M.batch_shape(point), tuple(w.shape[:-1])
-    if got != wanted:
-        raise ShapeError(f"{name} needs one point for each problem, batch axes {wanted}, got {got}")
 
 
 def _packed(like: Any, tensors: tuple[torch.Tensor, ...]) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from manopt_torch.directions.base import DirectionRule
-from manopt_torch.errors import OptionsError
+from manopt_torch.errors import OptionsError, UnknownKeywordError
 from manopt_torch.problems.autodiff import grad_mode
 from manopt_torch.training.batches import source_of
 from manopt_torch.training.downhill_algorithms import check_algorithm, composition, keywords_of
@@ -92,12 +92,12 @@ class Downhill:
         """Fill in the defaults of a call.
 
         Raises:
-            OptionsError: if a keyword is unknown; it lists those that the algorithm takes.
+            UnknownKeywordError: if a keyword is unknown; it lists those that the algorithm takes.
         """
         known = LOOP | DATA | keywords_of(self.algo, self.formulas)
         unknown = [name for name in given if name not in known]
         if unknown:
-            raise OptionsError(
+            raise UnknownKeywordError(
                 f"{caller} got unknown keyword {', '.join(unknown)}; with algo={self.algo!r} it takes "
                 f"{', '.join(known)}"
             )
@@ -121,7 +121,7 @@ class Downhill:
                 `patience`, ...) are accepted and not used: batches are what the function is called with.
 
         Raises:
-            OptionsError: if a keyword is unknown.
+            UnknownKeywordError: if a keyword is unknown.
         """
         rule = self._rule(self._settings(hyper, "get_updates"))
         if self._parameters is not None:
