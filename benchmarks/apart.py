@@ -1,12 +1,13 @@
 """Contenders in processes of their own, which run one at a time, when they are told to.
 
-Ours and the peer's share no heap, no caches and no settings then, and yet take turns on the same machine. A process is
+Ours and the peer's share no heap, no caches and no settings then, and yet take turns on the same core. A process is
 forked from the one that made the data, so that nothing is made twice and what is compiled is there.
 """
 
 import gc
 import io
 import multiprocessing
+import os
 import time
 import traceback
 from collections.abc import Callable
@@ -84,6 +85,8 @@ class ContenderApart:
 
 def _serve(parent: Connection, contender: Contender) -> None:
     """Do what the parent asks for, up to the end or the first failure."""
+    if hasattr(os, "sched_setaffinity"):  # all on one core: another may be shared with strangers, and slower
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     what = ""
     while what != "end":
         what = parent.recv()

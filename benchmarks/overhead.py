@@ -27,12 +27,12 @@ CASE = "overhead"
 STEP = 0.1
 
 
-def rows(*, steps: int = 300, rounds: int = 5 * ROUNDS, calls: int = 2, peers: bool = True) -> list[Row]:
+def rows(*, steps: int = 300, rounds: int = ROUNDS, calls: int = 2, peers: bool = True) -> list[Row]:
     """Return the rows of this case.
 
     Args:
         steps: iterations of a run.
-        rounds: rounds of timing.
+        rounds: rounds of timing, five times: a sample takes some hundredths of a second.
         calls: runs in one sample.
         peers: whether to time other packages.
     """
@@ -41,7 +41,7 @@ def rows(*, steps: int = 300, rounds: int = 5 * ROUNDS, calls: int = 2, peers: b
     contenders = _contenders(x, steps)
     if peers and installed("geoopt"):
         contenders["geoopt"] = lambda: _geoopt(x, steps)
-    times = interleaved(contenders, rounds, calls)
+    times = interleaved(contenders, 5 * rounds, calls)
     for name, end in times.results.items():
         torch.testing.assert_close(end, times.results["bare"], atol=1e-12, rtol=0, msg=f"{name} went elsewhere")
     return _table(times, steps)

@@ -29,11 +29,6 @@ class WorkingSet:
         plain = isinstance(o, Options) and o.check_every == 1
         self._possible = plain and o.compact and not o.lane.lone and bool(p.data)
 
-    @property
-    def gathered(self) -> bool:
-        """Whether a sub-batch is worked on."""
-        return self._indices is not None
-
     def shrink(self) -> None:
         """Gather the active problems if that pays; called after the criteria have been asked."""
         left = self.o.active_count

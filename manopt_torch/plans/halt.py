@@ -49,6 +49,7 @@ def _halt_batch(o: Options, i: int, hits: list[Any]) -> bool:
         left = None  # not known: the host does not ask this time
     else:
         left = count_active(still)
+    # without a count, now or before, problems may have ended; with two, they have if these differ
     if left is None or left != o.active_count or o.active_count is None:
         _write_reasons(o, i, hits, o.lane.without(former, still))
     o.active, o.active_count = still, left

@@ -44,15 +44,15 @@ def solve(problem: Any, options: Any, *, debug: Any = None, record: Any = None) 
         >>> bool((o.x[:, 2] < -0.999999).all()), o.iterations.shape
         (True, torch.Size([2]))
     """
-    bare_problem(problem)
-    bare = get_options(options)
+    bare_problem(problem)  # raises where it is none
+    bare = get_options(options)  # without decorators: where the state is
     target = decorate_options(options, debug=debug, record=record)
     started, counted = time.perf_counter(), problem.counts.as_dict()
     # decorators that only add hooks are flattened; one with verbs of its own is asked at every step instead
     special = _has_special_verbs(target)
     subject, hooks = (target, Hooks()) if special else (bare, collect_hooks(target))
     with grad_mode(False):
-        bare.lane = None
+        bare.lane = None  # filled by `begin`, which initialisation calls
         initialize_solver.resolve(type(subject))(problem, subject)
         if bare.lane is None:  # a solver of one's own may leave the common state to us
             begin(problem, bare)
@@ -79,7 +79,7 @@ def _loop(problem: Any, subject: Any, hooks: Hooks) -> None:
             work.shrink()
             i += 1
             step(work.p, work.o, i)
-            work.o.iteration = i
+            work.o.iteration = i  # the stop sets it as well, but actions come first
             actions = agenda.always if i < agenda.due else agenda.at(i)
             if actions:
                 work.scatter()
