@@ -13,7 +13,8 @@ def commit(o: Options, **new: Any) -> None:
     """Move the active problems to their new state; freeze those whose new cost or gradient is not finite.
 
     A problem met with NaN or infinity keeps its former point, cost and gradient (its last finite ones) and is marked
-    in `o.broken`; a problem in `o.stagnated` does not move either. Nothing is read on the host, but for a batch in pieces.
+    in `o.broken`; a problem in `o.stagnated` does not move either. Nothing is read on the host, but for a batch that
+    goes in pieces.
 
     Args:
         o: the options.
