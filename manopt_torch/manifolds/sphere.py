@@ -27,7 +27,8 @@ class Sphere(Manifold):
     - parallel transport $u - 2\frac{\langle s, u\rangle}{\|s\|^2} s$ with $s = x + y$.
 
     Distance and logarithm keep full relative accuracy from coincident to antipodal points. At $y = -x$, where every
-    direction is shortest, `log` goes towards the axis nearest to a right angle with $x$, and `log_defined` is false.
+    direction is shortest, `log` goes towards the axis of the smaller of the first two entries, and `log_defined` is
+    false.
 
     Args:
         n: number of entries of a point; the sphere has dimension $n - 1$.
@@ -110,8 +111,8 @@ class Sphere(Manifold):
         # y + x and y - x have the same projection as y; the shorter one is free of cancellation near its end
         short = torch.addcmul(y, side, x, value=-1)
         # at the antipode it is zero: there what is added points along an axis, elsewhere it is lost in rounding
-        axis = torch.zeros_like(x).scatter(-1, x.abs().argmin(-1, True), 1.0)
-        v = self.project_tangent(x, torch.addcmul(short, _beyond_rounding(side), axis))
+        short[..., :2].add_(_beyond_rounding(side) * _smaller_of_two(x))
+        v = self.project_tangent(x, short)
         squared_sine = (v * v).sum(-1, True)
         if tracks_derivatives():  # there is none at the antipode
             v = torch.where(torch.maximum(squared_sine, cosine) < torch.finfo(x.dtype).eps ** 4, v.detach(), v)
@@ -150,6 +151,12 @@ class Sphere(Manifold):
 
     def off_manifold(self, x: torch.Tensor) -> torch.Tensor:
         return (torch.linalg.vector_norm(x, dim=-1) - 1).abs()
+
+
+def _smaller_of_two(x: torch.Tensor) -> torch.Tensor:
+    """Mark the smaller of the first two entries, shape `(*batch, 2)`: its axis is at least 45 degrees off the point."""
+    a, b = x[..., :1].detach().abs(), x[..., 1:2].detach().abs()
+    return torch.cat([a <= b, a > b], -1).to(x.dtype)
 
 
 def _beyond_rounding(
