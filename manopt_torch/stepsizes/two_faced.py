@@ -11,7 +11,8 @@ from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.plans.options import lane_of
 from manopt_torch.stepsizes.base import Linesearch
 
-# how often (in iterations) accepted steps are compared with the smallest that still moves the point
+# how often (in iterations) accepted steps are compared with the smallest that still moves the point: two in a row, as
+# a solver may answer the first by another direction, and goes on for ever if the step along that one is not looked at
 LOOK_FOR_STAGNATION = 16
 
 
@@ -51,5 +52,5 @@ def note_stagnation(o: Any, i: int, direction: Any, found: Found) -> None:
     if o.stagnated is None:  # called by hand before the run was initialised
         return
     o.stagnated = o.stagnated | found.failed
-    if i % LOOK_FOR_STAGNATION == 0:
+    if i % LOOK_FOR_STAGNATION < 2:
         o.stagnated = o.stagnated | (o.active & (found.step <= smallest_step(o.lane, o.x, direction)))

@@ -37,6 +37,7 @@ from manopt_torch import (
     LevenbergMarquardtOptions,
     NewtonOptions,
     NonmonotoneLinesearch,
+    ParabolicLinesearch,
     PolyakStepsize,
     ProjectedGradientOptions,
     QuasiNewtonOptions,
@@ -237,6 +238,12 @@ STEPSIZES = [
         lambda case, x, **k: hager_zhang(x, **k),
         searches=True,
         sees_slopes=True,
+        problems=A_FEW,
+    ),
+    Solver(
+        "parabolas with conjugate gradients",
+        lambda case, x, **k: ConjugateGradientOptions(x, stepsize=ParabolicLinesearch(), **k),
+        searches=True,
         problems=A_FEW,
     ),
     Solver(

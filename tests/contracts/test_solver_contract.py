@@ -1,5 +1,6 @@
 """What every solver keeps, run by run: the known minimum, agreement of the state, decorators, stepping by hand."""
 
+import inspect
 import io
 import itertools
 from typing import Any, NamedTuple
@@ -7,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
+import manopt_torch
 from manopt_torch import (
     DebugCost,
     Euclidean,
@@ -18,6 +20,7 @@ from manopt_torch import (
     LeastSquaresProblem,
     Product,
     Sphere,
+    Stepsize,
     Stiefel,
     StopAfterIteration,
     StoppingCriterion,
@@ -311,3 +314,13 @@ def test_every_solver_meets_every_kind_of_space() -> None:
         met = {type(case.manifold) for s, case in CONVERGENT if s is solver}
         assert met >= ({Product} if "product" in solver.needs else set(kinds)), solver.name
     assert {s.name for s, _ in CONVERGENT} == {s.name for s, _ in PAIRS}
+
+
+def test_every_stepsize_is_in_some_configuration() -> None:
+    public = {v for v in vars(manopt_torch).values() if inspect.isclass(v) and issubclass(v, Stepsize)}
+    met = set()
+    for solver, case in PAIRS:
+        _, x, *_ = solver.pose(case, 2)
+        parts = vars(solver.options(case, x)).values()
+        met |= {type(part) for part in parts if isinstance(part, Stepsize)}
+    assert {s for s in public if not inspect.isabstract(s)} <= met
