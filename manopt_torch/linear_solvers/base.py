@@ -41,6 +41,10 @@ class LinearSolver(Functor, ABC):
         system = self.assemble(at)
         return Normal(gradient_coordinates(at), self.diagonal(at, system), system)
 
+    def kept(self, system: tuple, gradient: torch.Tensor, compiled: bool) -> tuple:
+        """Return a system as the evaluations of a run have it, which may be compiled; a saved run's may differ."""
+        return system
+
     @abstractmethod
     def assemble(self, at: Linearization) -> tuple:
         """Return what `solve` needs of residuals and Jacobian: a tuple of tensors with the batch axes in front."""

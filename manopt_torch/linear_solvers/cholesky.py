@@ -49,6 +49,13 @@ class CholeskySolver(LinearSolver):
         """Read the squared lengths off the matrix."""
         return system[0].diagonal(dim1=-2, dim2=-1)
 
+    def kept(self, system: tuple, gradient: torch.Tensor, compiled: bool) -> tuple:
+        """Return the system as compiled evaluations have it, the lower triangle, or as others have it."""
+        (A,) = system
+        if (A.dim() == gradient.dim()) == compiled:
+            return system
+        return (to_lower(A) if compiled else from_lower(A, gradient.shape[-1]),)
+
     def solve(
         self,
         p: Any,
@@ -59,14 +66,29 @@ class CholeskySolver(LinearSolver):
     ) -> Solved:
         """Factorise and solve; solve those left over by QR."""
         least = _LEAST_PIVOT * torch.finfo(gradient.dtype).eps
-        step, ok = solve_positive_definite(
-            system[0], -gradient, damping, written_out=self.rows_written_out, least=least
-        )
+        (A,) = self.kept(system, gradient, False)
+        step, ok = solve_positive_definite(A, -gradient, damping, written_out=self.rows_written_out, least=least)
         left = count_active(~ok) if self.rescues else 0
         return by_qr(p, x, left, Solved(step, ok), damping) if left else Solved(step, ok)
 
     def __repr__(self) -> str:
         return "CholeskySolver()"
+
+
+def from_lower(
+    triangle: torch.Tensor,  # shape: (*batch, n * (n + 1) / 2), row by row
+    n: int,
+) -> torch.Tensor:
+    """Return the symmetric matrix of which a compiled evaluation returns the lower triangle, `(*batch, n, n)`."""
+    rows = [[max(i, j) * (max(i, j) + 1) // 2 + min(i, j) for j in range(n)] for i in range(n)]
+    return torch.stack([torch.stack([triangle[..., k] for k in row], -1) for row in rows], -2)
+
+
+def to_lower(
+    A: torch.Tensor,  # shape: (*batch, n, n)
+) -> torch.Tensor:
+    """Return the lower triangle of a matrix, row by row, shape `(*batch, n * (n + 1) / 2)`."""
+    return torch.stack([A[..., i, j] for i in range(A.shape[-1]) for j in range(i + 1)], -1)
 
 
 def by_qr(p: Any, x: Any, left: int, found: Solved, damping: torch.Tensor | None) -> Solved:

@@ -14,17 +14,18 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+from torch.fx import GraphModule
 
 from manopt_torch.linear_solvers.base import Normal
 from manopt_torch.linear_solvers.cholesky import CholeskySolver
-from manopt_torch.linear_solvers.recording import by_reciprocals, fingerprint, recorded_for_any_size
+from manopt_torch.linear_solvers.recording import by_reciprocals, compiled, fingerprint, recorded, recorded_for_any_size
 from manopt_torch.manifolds.euclidean import Euclidean
 from manopt_torch.problems.counted import bare_problem
 from manopt_torch.problems.residual_jacobian import restricted
 from manopt_torch.problems.weighting import corrected, total
 
-# one call evaluates as many problems as have data of so many bytes: on a CPU they stay in its cache
-_BYTES_CPU, _BYTES_ELSEWHERE = 1 << 21, 1 << 28
+# so many problems lie side by side, each number of one next to that of another: two registers of a wide processor
+_BLOCK = 16
 # the compiler is shown so many: what pays for a few does not for many
 _EXAMPLE = 1000
 # one loop for everything: nothing but results is stored
@@ -60,37 +61,55 @@ class Kernel:
         began = time.perf_counter()
         self.constants = constants
         self._laid_out: WeakKeyDictionary[Any, tuple] = WeakKeyDictionary()
-        arguments = self._arguments(p, x, 1)[0]
-        count = 1 + len(self._own(p))
-        axes = [-1 if k < count else None for k in range(len(arguments))]
-        graph = by_reciprocals(recorded_for_any_size(normal_equations(p, arguments), arguments, axes))
-        self._fn = torch.compile(graph, fullgraph=True, options=_COMPILER)
-        for t in arguments[:count]:
-            torch._dynamo.mark_dynamic(t, t.dim() - 1)
+        self.block: int | None = _BLOCK
+        try:
+            graph = self._graph(p, arguments := self._arguments(p, x, 1))
+        except (RuntimeError, ValueError):  # there is no rule for blocks of some operation
+            self.block = None
+            self._laid_out.clear()
+            graph = self._graph(p, arguments := self._arguments(p, x, 1))
+        self._fn = compiled(graph, **_COMPILER)
         self._fn(*arguments)
         self.seconds = time.perf_counter() - began
 
+    def _graph(self, p: Any, arguments: tuple[torch.Tensor, ...]) -> GraphModule:
+        """Return the function to compile, for blocks or for a single one of any size, as a graph."""
+        count = 1 + len(self._own(p))
+        if self.block is None:
+            axes = [-1 if k < count else None for k in range(len(arguments))]
+            one = normal_equations(p, [t[0] for t in arguments[:count]])
+
+            def everything(*arguments: torch.Tensor) -> torch.Tensor:
+                return torch.stack(one(*(t[0] if k < count else t for k, t in enumerate(arguments)))).unsqueeze(0)
+
+            return by_reciprocals(recorded_for_any_size(everything, arguments, axes))
+        axes = [0 if k < count else None for k in range(len(arguments))]
+        block = [t[0] if k < count else t for k, t in enumerate(arguments)]
+        graph = by_reciprocals(recorded(normal_equations(p, block), block))
+
+        def blocks(*arguments: torch.Tensor) -> torch.Tensor:
+            # next to each other in memory, or the compiler would take two axes for one in some of the sums
+            return torch.stack(torch.func.vmap(graph, in_dims=tuple(axes))(*arguments), 1)
+
+        return recorded_for_any_size(blocks, arguments, axes)
+
     def __call__(self, p: Any, x: torch.Tensor, batch: tuple[int, ...]) -> torch.Tensor:
-        """Return cost, $J' r$ and $J' J$ at `x` in one row, shape `(*batch, 1 + n + n * n)`."""
-        found = [self._fn(*arguments) for arguments in self._arguments(bare_problem(p), x, len(batch))]
-        rows = (found[0] if len(found) == 1 else torch.cat(found, 1))[:, : torch.Size(batch).numel()]
+        """Return what `normal_from` takes apart, shape `(*batch, 1 + n + n * (n + 1) / 2)`."""
+        rows = self._fn(*self._arguments(bare_problem(p), x, len(batch)))
         for kind in ("cost", "residuals", "gradient", "jacobian"):
             setattr(p.counts, kind, getattr(p.counts, kind) + 1)
-        return rows.mT.unflatten(0, batch)
+        return rows.movedim(1, 0).flatten(1)[:, : torch.Size(batch).numel()].mT.unflatten(0, batch)
 
-    def _arguments(self, p: Any, x: torch.Tensor, axes: int) -> list[tuple[torch.Tensor, ...]]:
-        """Return the arguments of each call: coordinates, data and weights, laid out with the problems last."""
+    def _arguments(self, p: Any, x: torch.Tensor, axes: int) -> tuple[torch.Tensor, ...]:
+        """Return the arguments of a call: coordinates, data and weights, in blocks of problems, which come last."""
         tensors = self._own(p)
         versions = [t._version for t in tensors]
         known = self._laid_out.get(p)
         if known is None or known[0] != versions:
-            flat = [t.flatten(0, axes - 1) for t in tensors]
-            room = _BYTES_CPU if x.device.type == "cpu" else _BYTES_ELSEWHERE
-            count = -(-sum(t.numel() * t.element_size() for t in flat) // room)
-            known = self._laid_out[p] = versions, list(zip(*(_pieces(t, count) for t in flat), strict=True))
+            laid_out = [_in_blocks(t.flatten(0, axes - 1), self.block) for t in tensors]
+            known = self._laid_out[p] = versions, laid_out
         shared = (p.weights,) if p.weights is not None and p.weights.dim() == 1 else ()
-        points = _pieces(x.reshape(-1, p.M.dim), len(known[1]))
-        return [(point, *own, *shared) for point, own in zip(points, known[1], strict=True)]
+        return (_in_blocks(x.reshape(-1, p.M.dim), self.block), *known[1], *shared)
 
     @staticmethod
     def _own(p: Any) -> tuple[torch.Tensor, ...]:
@@ -150,8 +169,8 @@ def _covered(solver: Any, p: Any) -> bool:
     return isinstance(solver, CholeskySolver) and euclidean and bool(p.data) and p.way != "finite"
 
 
-def normal_equations(p: Any, arguments: Sequence[torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """Return the function to compile: cost, $J' r$ and $J' J$, each number a row of its result.
+def normal_equations(p: Any, arguments: Sequence[torch.Tensor]) -> Callable[..., list[torch.Tensor]]:
+    """Return the function to compile: twice the cost, $J' r$ and the lower triangle of $J' J$, number by number.
 
     Its arguments are coordinates, shape `(n, size)`, data, and weights if there are any, with the problems last.
     """
@@ -173,15 +192,14 @@ def normal_equations(p: Any, arguments: Sequence[torch.Tensor]) -> Callable[...,
         x = _point(p, parts[:n])
         return list(restricted(p.M, x, p.jacobian(x, *(t.movedim(-1, 0) for t in parts[n:])), r).unbind(-1))
 
-    def function(x: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+    def function(x: torch.Tensor, *others: torch.Tensor) -> list[torch.Tensor]:
         parts = (*x.unbind(0), *others[:count])
         weights = None if p.weights is None else others[-1] if p.weights.dim() == 1 else others[-1].movedim(-1, 0)
         raw = model(*parts)
         r = corrected(raw, raw.unsqueeze(-1), weights, loss)[0]
         J = [corrected(raw, c.unsqueeze(-1), weights, loss)[1].squeeze(-1) for c in jacobian(parts, raw)]
-        products = {(i, j): (J[i] * J[j]).sum(-1) for i in range(n) for j in range(i + 1)}
-        system = [products[max(i, j), min(i, j)] for i in range(n) for j in range(n)]
-        return torch.stack([total(raw, weights, loss), *((c * r).sum(-1) for c in J), *system])
+        products = [(J[i] * J[j]).sum(-1) for i in range(n) for j in range(i + 1)]
+        return [total(raw, weights, loss, 1.0), *((c * r).sum(-1) for c in J), *products]
 
     return function
 
@@ -204,19 +222,25 @@ def _point(p: Any, columns: Sequence[torch.Tensor]) -> torch.Tensor:
     return x if len(p.M.point_shape) == 1 else x.unflatten(-1, p.M.point_shape)
 
 
-def _pieces(t: torch.Tensor, count: int) -> list[torch.Tensor]:
-    """Return pieces with the problems last; of two problems at least, since compilers take one for a special case."""
-    t = torch.cat([t, t]) if t.shape[0] == 1 else t
-    return [part.movedim(0, -1).contiguous() for part in t.tensor_split(min(count, t.shape[0] // 2))]
+def _in_blocks(t: torch.Tensor, block: int | None) -> torch.Tensor:
+    """Divide a tensor, shape `(problems, ...)`, into blocks of problems, which come last: `(blocks, ..., block)`.
+
+    The last problem fills up what is missing. None is a single block, of two problems at least, since compilers take
+    one for a special case.
+    """
+    missing = -t.shape[0] % block if block else max(0, 2 - t.shape[0])
+    t = torch.cat([t, t[-1:].expand(missing, *t.shape[1:])]) if missing else t
+    return t.unflatten(0, (-1, block or t.shape[0])).movedim(1, -1).contiguous()
 
 
 def normal_from(
-    rows: torch.Tensor,  # shape: (*batch, 1 + n + n * n)
+    rows: torch.Tensor,  # shape: (*batch, 1 + n + n * (n + 1) / 2)
     n: int,
 ) -> tuple[torch.Tensor, Normal]:
     """Return cost and normal equations from what a compiled function returned."""
-    system = rows[..., 1 + n :].unflatten(-1, (n, n))
-    return rows[..., 0], Normal(rows[..., 1 : 1 + n], system.diagonal(dim1=-2, dim2=-1), (system,))
+    triangle = rows[..., 1 + n :]
+    diagonal = torch.stack([triangle[..., j * (j + 3) // 2] for j in range(n)], -1)
+    return 0.5 * rows[..., 0], Normal(rows[..., 1 : 1 + n], diagonal, (triangle,))
 
 
 def warn_of_no_effect(why: str) -> None:

@@ -10,20 +10,26 @@ import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 import torch
+from torch.fx import GraphModule
 
 from manopt_torch.functional.masked import Batch
 from manopt_torch.linear_solvers.compiled import warn_of_no_effect
-from manopt_torch.linear_solvers.recording import fingerprint, recorded_for_any_size
+from manopt_torch.linear_solvers.recording import compiled, fingerprint, recorded_for_any_size
+from manopt_torch.linear_solvers.written_out import number_by_number
+from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import leaves, map_leaves
-from manopt_torch.plans.options import per_problem_fields
+from manopt_torch.plans.options import Functor, per_problem_fields
 
 # compiled parts that are kept: a run is often followed by another
 _KEPT = 64
 # the compiler is shown so many problems: what pays for a few does not for many
 _EXAMPLE = 1000
+# whose steps depend on what their options say and on nothing else
+_OURS = "manopt_torch."
 _programs: OrderedDict[Any, "Program | None"] = OrderedDict()
 
 
@@ -43,48 +49,66 @@ class Program:
 
     def __init__(self, part: Callable[..., Any], p: Any, o: Any, extra: tuple, constants: Any = None) -> None:
         began, self.constants = time.perf_counter(), constants
-        self._changed: list[str] = []
-        self._result: Any = None
-        given = _tensors(o, extra)
-        some = torch.arange(_EXAMPLE, device=given[0].device) % given[0].shape[0]
-        example = [_problems_last(t[some]) for t in given]
-        graph = recorded_for_any_size(self._function(part, p, o, extra), example, [0] * len(example))
-        inputs = [node for node in graph.graph.nodes if node.op == "placeholder"]
+        self._names, self._changed, self._result = _names(o), [], None
+        self._shapes: list[torch.Size] = []
+        given = leaves((*(getattr(o, name) for name in self._names), *extra))
+        axes = len(o.lane.shape)
+        some = torch.arange(_EXAMPLE, device=given[0].device) % torch.Size(o.lane.shape).numel()
+        columns = [_columns(t.flatten(0, axes - 1)[some], 1) for t in given]
+        graph = self._graph(part, p, o, extra, columns)
+        inputs = graph.graph.find_nodes(op="placeholder")
         self._used = [k for k, node in enumerate(inputs) if node.users]
         for node in inputs:
             if not node.users:
                 graph.graph.erase_node(node)
         graph.recompile()
-        self._fn = torch.compile(graph, fullgraph=True)
-        used = [example[k] for k in self._used]
-        for t in used:
-            torch._dynamo.mark_dynamic(t, 0)
-        self._fn(*used)
+        self._fn = compiled(graph)
+        self._fn(*(columns[k] for k in self._used))
         self.seconds = time.perf_counter() - began
 
     def __call__(self, p: Any, o: Any, *extra: Any) -> Any:
         """Do this part of a step; return what it returns."""
-        tensors = _tensors(o, extra)
-        found = iter([t.unflatten(0, o.lane.shape) for t in self._fn(*(tensors[k] for k in self._used))])
-        result = map_leaves(lambda _: next(found), self._result)
+        batch = o.lane.shape
+        given = leaves((*(getattr(o, name) for name in self._names), *extra))
+        found = self._fn(*[_columns(given[k], len(batch)) for k in self._used])
+        tensors = iter([_from_columns(t, shape, batch) for t, shape in zip(found, self._shapes, strict=True)])
+        result = map_leaves(lambda _: next(tensors), self._result)
         for name in self._changed:
-            setattr(o, name, map_leaves(lambda _: next(found), getattr(o, name)))
+            setattr(o, name, map_leaves(lambda _: next(tensors), getattr(o, name)))
         return result
+
+    def _graph(
+        self, part: Callable[..., Any], p: Any, o: Any, extra: tuple, columns: Sequence[torch.Tensor]
+    ) -> GraphModule:
+        """Return the part as a graph from columns to columns, number by number where that is known how."""
+        tensors = [t if t.dim() == 1 else t.movedim(-1, 0) for t in columns]
+        whole = recorded_for_any_size(self._function(part, p, o, extra), tensors, [0] * len(tensors))
+        last = [-1] * len(columns)
+        try:
+            return recorded_for_any_size(number_by_number(whole), columns, last)
+        except NotImplementedError:
+
+            def moved(*columns: torch.Tensor) -> list[torch.Tensor]:
+                found = whole(*(t if t.dim() == 1 else t.movedim(-1, 0) for t in columns))
+                return [t if t.dim() == 1 else t.flatten(1).mT.contiguous() for t in found]
+
+            return recorded_for_any_size(moved, columns, last)
 
     def _function(
         self, part: Callable[..., Any], p: Any, o: Any, extra: tuple
     ) -> Callable[..., Sequence[torch.Tensor]]:
         """Return the part as a function of tensors alone, which says as it runs what it changes and returns."""
-        names = _names(o)
 
         def function(*tensors: torch.Tensor) -> Sequence[torch.Tensor]:
-            own, arguments = _filled(o, extra, tensors)
-            before = {name: getattr(own, name) for name in names}
+            own, arguments = _filled(o, self._names, extra, tensors)
+            before = {name: getattr(own, name) for name in self._names}
             result = part(p, own, *arguments)
             result = () if result is None else result
             self._result = map_leaves(lambda _: None, result)
-            self._changed = [name for name in names if getattr(own, name) is not before[name]]
-            return [_problems_last(t) for t in leaves((result, *(getattr(own, name) for name in self._changed)))]
+            self._changed = [name for name in self._names if getattr(own, name) is not before[name]]
+            found = leaves((result, *(getattr(own, name) for name in self._changed)))
+            self._shapes = [t.shape[1:] for t in found]
+            return found
 
         return function
 
@@ -94,16 +118,20 @@ def program_for(part: Callable[..., Any], p: Any, o: Any, *extra: Any) -> Callab
 
     What was compiled before serves again if the part still does the same with the same numbers.
     """
-    tensors = _tensors(o, extra)
+    names = _names(o)
+    tensors = leaves((*(getattr(o, name) for name in names), *extra))
+    axes = len(o.lane.shape)
 
     def meaning(*tensors: torch.Tensor) -> None:
-        own, arguments = _filled(o, extra, tensors)
+        own, arguments = _filled(o, names, extra, tensors)
         part(p, own, *arguments)
 
     try:
-        lines, constants = fingerprint(meaning, [t[:2] for t in tensors])
-        kinds = tuple((t.shape[1:], t.dtype, t.device) for t in tensors)
-        key = (part, lines, kinds, torch.get_num_threads())
+        known, constants = _settings(p, o), None
+        if known is None:
+            known, constants = fingerprint(meaning, [t.flatten(0, axes - 1)[:2] for t in tensors])
+        kinds = tuple((t.shape[axes:], t.dtype, t.device) for t in tensors)
+        key = (part, known, tuple(names), kinds, torch.get_num_threads())
         if key not in _programs:
             _programs[key] = None  # where the compiler fails it is not asked again
             with warnings.catch_warnings():
@@ -122,24 +150,49 @@ def _names(o: Any) -> list[str]:
     return [name for name in per_problem_fields(o) if getattr(o, name) is not None]
 
 
-def _tensors(o: Any, extra: tuple) -> list[torch.Tensor]:
-    """Return all fields and arguments with one batch axis, no two of them the same."""
-    axes = len(o.lane.shape)
-    found = leaves((*(getattr(o, name) for name in _names(o)), *extra))
-    if axes > 1:
-        found = [t.flatten(0, axes - 1) for t in found]
-    return [_problems_last(t) for t in found]
+def _settings(p: Any, o: Any) -> tuple | None:
+    """Return all that the steps of a solver of ours depend on besides its state; None where that is not certain."""
+    names = (f.name for f in fields(o) if not f.metadata.get("state") and f.name not in ("x", "stop"))
+    settings = _plain([type(o), p.M, *(getattr(o, name) for name in names)])
+    return settings if settings is None or type(o).__module__.startswith(_OURS) else None
 
 
-def _problems_last(t: torch.Tensor) -> torch.Tensor:
-    """Return a tensor in whose memory neighbouring numbers belong to neighbouring problems."""
-    return t if t.dim() == 1 else t.movedim(0, -1).contiguous().movedim(-1, 0)
+def _plain(values: Sequence[Any]) -> tuple | None:
+    """Return the values as what compares equal if they mean the same; None if that cannot be had."""
+    found = []
+    for value in values:
+        if isinstance(value, tuple):
+            parts = _plain(value)
+        elif value is None or isinstance(value, (bool, int, float, str, torch.dtype, type)):
+            parts = (type(value), value)
+        elif isinstance(value, (Functor, Manifold)) and type(value).__module__.startswith(_OURS):
+            held = sorted(vars(value).items())
+            parts = _plain([type(value), *(name for name, _ in held), *(v for _, v in held)])
+        else:
+            parts = None
+        if parts is None:
+            return None
+        found.append(parts)
+    return tuple(found)
 
 
-def _filled(o: Any, extra: tuple, tensors: Sequence[torch.Tensor]) -> tuple[Any, tuple]:
+def _columns(t: torch.Tensor, axes: int) -> torch.Tensor:
+    """Return a tensor, shape `(*batch, ...)`, with a single batch axis, last, and in memory as it says."""
+    t = t if axes == 1 else t.flatten(0, axes - 1)
+    return t if t.dim() == 1 else t.movedim(0, -1).contiguous()
+
+
+def _from_columns(t: torch.Tensor, shape: torch.Size, batch: tuple[int, ...]) -> torch.Tensor:
+    """Return the tensor of shape `(*batch, *shape)` with these columns."""
+    if shape:
+        t = t.mT if len(shape) == 1 else t.mT.unflatten(1, shape)
+    return t if len(batch) == 1 else t.unflatten(0, batch)
+
+
+def _filled(o: Any, names: Sequence[str], extra: tuple, tensors: Sequence[torch.Tensor]) -> tuple[Any, tuple]:
     """Return options and arguments made of these tensors, for a batch with one axis."""
     own, source = copy.copy(o), iter(tensors)
-    for name in _names(o):
+    for name in names:
         setattr(own, name, map_leaves(lambda _: next(source), getattr(o, name)))
     own.lane = Batch(tuple(tensors[0].shape[:1]), tensors[0])
     own.linear_solver = o.linear_solver.written_out()

@@ -14,16 +14,29 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 _aten = torch.ops.aten
+# there are no rules for blocks of these
+_WITHOUT_RULES: dict[Any, Callable[..., torch.Tensor]] = {
+    _aten.copy.default: lambda a, b, _=False: b.to(a).expand(a.shape),
+    _aten.fill.Tensor: lambda a, value: value.to(a).expand(a.shape),
+    _aten.fill.Scalar: torch.full_like,
+    _aten.lift_fresh_copy.default: torch.clone,
+    _aten.select_scatter.default: lambda a, b, axis, k: torch.stack(
+        [b if j == k % a.shape[axis] else part for j, part in enumerate(a.unbind(axis))], axis
+    ),
+}
 
 
 def recorded(fn: Callable[..., Any], arguments: Sequence[torch.Tensor]) -> GraphModule:
     """Return the graph of `fn` for arguments of these shapes, without stacks that are taken apart again.
 
-    Whatever is no tensor operation, such as a condition or a number of the surrounding code, is as it is now.
+    Whatever is no tensor operation, such as a condition or a number of the surrounding code, is as it is now. What is
+    written into a tensor becomes a new one.
     """
     from torch.fx.experimental.proxy_tensor import make_fx
 
     module = make_fx(fn)(*arguments)
+    if any(node.op == "call_function" and _writes(node.target) for node in module.graph.nodes):
+        module = make_fx(torch.func.functionalize(module), _WITHOUT_RULES)(*arguments)
     graph = module.graph
     for node in list(graph.nodes):
         part = _part(graph, node)
@@ -38,7 +51,11 @@ def recorded(fn: Callable[..., Any], arguments: Sequence[torch.Tensor]) -> Graph
 def recorded_for_any_size(
     fn: Callable[..., Any], arguments: Sequence[torch.Tensor], axes: Sequence[int | None]
 ) -> GraphModule:
-    """Return the graph of `fn` for any common length of one axis of each argument; None: it has no such axis."""
+    """Return the graph of `fn` for any common length of one axis of each argument; None: it has no such axis.
+
+    Raises:
+        ValueError: if `fn` does something that depends on the length.
+    """
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
@@ -50,7 +67,24 @@ def recorded_for_any_size(
         return mode.from_tensor(t, symbolic_context=StatelessSymbolicContext(dynamic_sizes=kinds))
 
     with mode:
-        return recorded(fn, [fake(t, axis) for t, axis in zip(arguments, axes, strict=True)])
+        fakes = [fake(t, axis) for t, axis in zip(arguments, axes, strict=True)]
+        graph = recorded(fn, fakes)
+    for t, axis in zip(fakes, axes, strict=True):
+        if axis is not None and t.shape[axis].node.maybe_as_int() is not None:  # pyright: ignore
+            raise ValueError(f"what is done depends on the number of problems, {t.shape[axis]} here")
+    return graph
+
+
+def compiled(module: GraphModule, **options: Any) -> Callable[..., Any]:
+    """Compile a graph for any size; `options` are those of the compiler.
+
+    What `torch.compile` does before, to watch Python and to ask at every call whether all is as it was, is left out:
+    there is nothing but operations in the graph, and whoever calls it knows what for.
+    """
+    import torch._inductor
+
+    inputs = [node.meta["val"] for node in module.graph.find_nodes(op="placeholder")]
+    return torch._inductor.compile(module, inputs, options=options)  # pyright: ignore[reportReturnType]
 
 
 def by_reciprocals(module: GraphModule) -> GraphModule:
@@ -70,6 +104,10 @@ def by_reciprocals(module: GraphModule) -> GraphModule:
         graph.erase_node(node)
     module.recompile()
     return module
+
+
+def _writes(target: Any) -> bool:
+    return isinstance(target, torch._ops.OpOverload) and target._schema.is_mutable
 
 
 def _part(graph: Graph, node: Node) -> Node | None:

@@ -13,12 +13,14 @@ def total(
     r: torch.Tensor,  # shape: (*batch, m)
     weights: torch.Tensor | None,  # shape: (m,) or (*batch, m); one for each block if the loss has blocks
     loss: Any,
+    factor: float = 0.5,
 ) -> torch.Tensor:
-    r"""Return $\frac12 \sum_i w_i \rho(r_i^2)$, shape `(*batch,)`."""
+    r"""Return $\frac12 \sum_i w_i \rho(r_i^2)$, or the sum times another factor, shape `(*batch,)`."""
     value = r * r if loss is None else loss.rho(squared_blocks(r, block_size(loss)))[0]
     if weights is not None:
         value = value * weights
-    return 0.5 * value.sum(-1)
+    value = value.sum(-1)
+    return value if factor == 1.0 else factor * value
 
 
 def corrected(

@@ -164,6 +164,7 @@ def _initialize(p: Any, o: Any) -> None:
 
 @step_solver.register(LevenbergMarquardtOptions)
 def _step(p: Any, o: Any, i: int) -> None:
+    o.system = o.linear_solver.kept(o.system, o.coordinates, o.kernel is not None)
     if o.kernel is not None and not o.geodesic_acceleration:
         step = _part(propose, p, o)
         if o.lane.any(o.active & ~step.ok):

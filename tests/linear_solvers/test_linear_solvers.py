@@ -253,3 +253,15 @@ def test_problems_that_the_normal_equations_cannot_solve_go_through_qr_and_no_ot
     # a run gets there too, alone and without data of its own
     alone = levenberg_marquardt(Euclidean(4), lambda x: _times(powers, x - truth[0]), x[0])
     torch.testing.assert_close(alone, truth[0], rtol=0, atol=1e-5)
+
+
+def test_a_system_kept_as_a_triangle_is_the_same_system():
+    g = torch.Generator().manual_seed(0)
+    J, gradient = torch.randn(5, 7, 4, generator=g, dtype=D), torch.randn(5, 4, generator=g, dtype=D)
+    solver, damping, whole = CholeskySolver(), torch.ones(5, 4, dtype=D), (J.mT @ J,)
+    triangle = solver.kept(whole, gradient, True)
+    assert triangle[0].shape == (5, 10)
+    assert solver.kept(triangle, gradient, True) is triangle
+    torch.testing.assert_close(solver.kept(triangle, gradient, False)[0], whole[0])
+    found, wanted = (solver.solve(None, None, s, gradient, damping).step for s in (triangle, whole))
+    torch.testing.assert_close(found, wanted)

@@ -1,5 +1,7 @@
 """Levenberg-Marquardt: reference values, SciPy's solutions, units, options, batches."""
 
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -34,6 +36,7 @@ from manopt_torch import (
     solve,
 )
 from manopt_torch.datasets import nist
+from manopt_torch.linear_solvers import compiled
 from tests.together import together
 
 D = torch.float64
@@ -368,7 +371,7 @@ def test_compile_falls_back_with_a_warning():
 
 
 @pytest.mark.slow
-def test_compiled_steps_find_the_same_fits(quick_compiler):
+def test_compiled_steps_find_the_same_fits():
     y, x = decays(70)
     weights = torch.linspace(0.5, 1.5, 30, dtype=D)
     # the Jacobian by autograd is compiled in the next test
@@ -386,10 +389,39 @@ def test_compiled_steps_find_the_same_fits(quick_compiler):
     assert report(compiled).converged == 70
 
 
+def test_what_is_compiled_is_the_same_in_blocks_and_in_one(monkeypatch):
+    # as it is written down, not compiled
+    monkeypatch.setattr("torch._inductor.compile", lambda graph, inputs, options: graph)
+    y, x = decays(3, 6)
+    weights = torch.linspace(0.5, 1.5, 30, dtype=D)
+
+    def jacobian(x, y):  # writes into what it has made
+        J = torch.empty(*y.shape, 3, dtype=D)
+        J[..., 0] = torch.exp(-x[..., 1:2] * TIMES)
+        J[..., 1] = -x[..., :1] * TIMES * J[..., 0]
+        J[..., 2] = 1
+        return J
+
+    def no_rule(*_, **__):
+        raise RuntimeError("there is no batching rule for this")
+
+    def fit(**how):
+        return levenberg_marquardt(Euclidean(3), decay, x, weights=weights, data=(y,), return_options=True, **how)
+
+    plain, in_blocks, by_autograd = fit(), fit(jacobian=jacobian, compile=True), fit(compile=True)
+    monkeypatch.setattr(compiled, "_kernels", OrderedDict())
+    monkeypatch.setattr(torch.func, "vmap", no_rule)
+    in_one, in_one_by_autograd = fit(jacobian=jacobian, compile=True), fit(compile=True)
+    assert (in_blocks.kernel.block, in_one.kernel.block) == (16, None)
+    for o in (in_blocks, by_autograd, in_one, in_one_by_autograd):
+        torch.testing.assert_close(o.x, plain.x, rtol=0, atol=1e-7)
+        torch.testing.assert_close(o.cost, plain.cost, rtol=1e-12, atol=0)
+
+
 @pytest.mark.slow
-def test_what_was_compiled_serves_again_only_where_it_does_the_same(monkeypatch, quick_compiler):
-    really = torch.compile  # what the kernels are made of does not matter here
-    monkeypatch.setattr(torch, "compile", lambda fn, **how: really(fn, fullgraph=True, backend="eager"))
+def test_what_was_compiled_serves_again_only_where_it_does_the_same(monkeypatch):
+    # what the kernels are made of does not matter here
+    monkeypatch.setattr("torch._inductor.compile", lambda graph, inputs, options: graph)
     shift, y = [1.0], torch.arange(8, dtype=D).reshape(4, 2)
 
     def fit(count):
