@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from manopt_torch.manifolds.base import Manifold
+
 # a step shorter than this was cut, and the largest share of the mean product that the next one may aim at
 _SHORTENED, _MOST_CENTRED = 0.9, 0.95
 
@@ -32,10 +34,37 @@ class KKTSystem(NamedTuple):
 class KKTStep(NamedTuple):
     """What Newton's equation has to say about each of the unknowns."""
 
-    xi: torch.Tensor  # shape (*batch, n)
+    xi: Any  # shape (*batch, n), or a tangent vector
     mu: torch.Tensor  # shape (*batch, m)
     lam: torch.Tensor  # shape (*batch, k)
     s: torch.Tensor  # shape (*batch, m)
+
+
+class Iterate(NamedTuple):
+    """A point with its multipliers and slacks, and what decides on it."""
+
+    known: dict[str, Any]  # by the names of the state fields
+    residual: Any  # squared norm of F
+    least: Any  # the smallest product of multiplier and slack
+    total: Any  # the sum of all
+
+
+def weighed(lane: Any, M: Manifold, known: dict[str, Any], g: torch.Tensor, h: torch.Tensor) -> Iterate:
+    """Add the squared norm of F and the products of multipliers and slacks to what is known of a point.
+
+    Args:
+        lane: the lane of the run.
+        M: the manifold.
+        known: the point with its multipliers and slacks, and the gradient of the Lagrangian there.
+        g: the inequalities, shape `(*batch, m)`.
+        h: the equations, shape `(*batch, k)`.
+    """
+    u, s = known["lagrangian_gradient"], known["slacks"]
+    products = known["inequality_multipliers"] * s
+    squares = h.square().sum(-1) + (g + s).square().sum(-1) + products.square().sum(-1)
+    least = torch.nn.functional.pad(products, (0, 1), value=torch.inf).amin(-1)
+    residual = lane.scalar(M.inner(known["x"], u, u) + squares)
+    return Iterate(known, residual, lane.scalar(least), lane.scalar(products.sum(-1)))
 
 
 def centring(lane: Any, residual: Any, last_stepsize: Any) -> Any:
@@ -82,8 +111,48 @@ def expanded(
     n = at.gradient.shape[-1]
     xi = solution[..., :n]
     along = (at.G * xi.unsqueeze(-2)).sum(-1)
+    return completed(at, beta, xi, solution[..., n:], along)
+
+
+def dense_step(
+    lane: Any,
+    M: Manifold,
+    x: Any,
+    at: KKTSystem,
+    beta: torch.Tensor,  # shape: (*batch,)
+    active: Any,
+) -> KKTStep:
+    """Solve Newton's equation by a factorisation; where its matrix is singular, as well as possible.
+
+    Args:
+        lane: the lane of the run.
+        M: the manifold.
+        x: the point.
+        at: the derivatives there.
+        beta: what the products of multiplier and slack are to be.
+        active: the problems whose solution matters.
+    """
+    A, b = reduced_matrix(at), reduced_right_side(at, beta)
+    solution = solve_or_nan(A, b)
+    # so long a solution is made of vectors that the matrix takes to rounding errors
+    longest = lane.size(b) * (1 / _noise(A))
+    singular = lane.not_(lane.size(A) * lane.size(solution) <= longest) & active
+    if lane.any(singular):
+        solution = lane.pick(singular, shortest_solution(A, b), solution)
+    step = expanded(at, beta, solution)
+    return step._replace(xi=M.from_coordinates(x, step.xi))
+
+
+def completed(
+    at: Any,
+    beta: torch.Tensor,  # shape: (*batch,)
+    xi: Any,
+    lam: torch.Tensor,  # shape: (*batch, k)
+    along: torch.Tensor,  # shape: (*batch, m)
+) -> KKTStep:
+    """Add the steps of multipliers and slacks to those of x and lambda, where G xi is `along`."""
     mu = (beta.unsqueeze(-1) + at.mu * (at.g + along)) / at.s
-    return KKTStep(xi, mu, solution[..., n:], -(at.g + at.s) - along)
+    return KKTStep(xi, mu, lam, -(at.g + at.s) - along)
 
 
 def solve_or_nan(
@@ -102,9 +171,14 @@ def shortest_solution(
     """Return the shortest vector for which `A x` is closest to `b`."""
     values, vectors = torch.linalg.eigh(torch.nan_to_num(A, posinf=0.0, neginf=0.0))
     size = values.abs()
-    kept = size > 8 * A.shape[-1] * torch.finfo(A.dtype).eps * size.amax(-1, keepdim=True)
+    kept = size > _noise(A) * size.amax(-1, keepdim=True)
     inverse = torch.where(kept, 1 / values.where(kept, 1.0), 0.0)
     return (vectors * (inverse * (vectors * b.unsqueeze(-1)).sum(-2)).unsqueeze(-2)).sum(-1)
+
+
+def _noise(A: torch.Tensor) -> float:
+    """Return the share of the largest eigenvalue that may be rounding error."""
+    return 8 * A.shape[-1] * torch.finfo(A.dtype).eps
 
 
 def longest_step(

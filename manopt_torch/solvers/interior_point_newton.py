@@ -11,21 +11,21 @@ $\mu_j s_j$ falls far behind the others. References: [LaiYoshise:2024].
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
+from manopt_torch.errors import OptionsError
 from manopt_torch.functional.interior_point import (
+    Iterate,
     KKTStep,
     KKTSystem,
     centring,
-    expanded,
+    dense_step,
     longest_step,
-    reduced_matrix,
-    reduced_right_side,
-    shortest_solution,
-    solve_or_nan,
+    weighed,
 )
+from manopt_torch.functional.matrix_free_kkt import KKTProducts, krylov_step
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.begin import begin
 from manopt_torch.plans.commit import commit
@@ -42,10 +42,12 @@ from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, st
 from manopt_torch.plans.options import Options, check_count, check_range, state, strict_keywords
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenKKTResidualLess
-from manopt_torch.problems.constrained import ConstrainedProblem, second_order
+from manopt_torch.problems.constrained import ConstrainedProblem, second_order, second_order_products
 
 # how much of the way to the edge of the positive numbers a step may go, far from the solution and close to it
 _FAR, _CLOSE = 0.995, 1.0 - 1e-6
+# up to so many unknowns a factorisation takes less time; residual of a Krylov step relative to F, and its iterations
+_SMALL, _LOOSEST, _MOST_INNER = 100, 0.1, 2000
 _REPLACED = (
     *("x", "cost", "gradient", "inequality_multipliers", "equality_multipliers", "slacks"),
     *("lagrangian_gradient", "violation", "kkt_residual"),
@@ -67,6 +69,9 @@ class InteriorPointNewtonOptions(ConstrainedOptions):
         max_decreases: bound on the trials.
         initial_centrality: $\gamma$ at the start, which falls to 1/2: no product $\mu_j s_j$ may fall below $\gamma$
             times the share of their mean that the smallest had at the start.
+        linear_solver: how Newton's equation is solved: `"dense"` by a factorisation, `"krylov"` by minimal residuals,
+            which take products with the Hessian alone; None takes the first up to 100 unknowns.
+        max_inner_iterations: most iterations of a Krylov step; None is four times the unknowns, at most 2,000.
         stop: the stopping criterion; None is `StopAfterIteration(800) | StopWhenKKTResidualLess(1e-8)`.
         retraction_method: name of the manifold's retraction; None is its default.
         check_every: how often (in iterations) the host asks whether any problem of a batch still runs.
@@ -87,9 +92,12 @@ class InteriorPointNewtonOptions(ConstrainedOptions):
     contraction_factor: float = 0.5
     max_decreases: int = 40
     initial_centrality: float = 0.9
+    linear_solver: str | None = None
+    max_inner_iterations: int | None = None
 
     # updated every step
     slacks: Any = state()
+    inner_iterations: Any = state()
     last_stepsize: Any = state()
     centrality: Any = state()
     # set at the start: least product and sum of products, relative to their mean and to the residual
@@ -104,17 +112,14 @@ class InteriorPointNewtonOptions(ConstrainedOptions):
         check_range(self, "initial_centrality", 0.5, 1.0)
         check_count(self, "max_decreases", 1)
         check_multipliers(self, "initial_inequality_multiplier", "initial_equality_multiplier", "initial_slack")
+        if self.linear_solver not in (None, "dense", "krylov"):
+            raise OptionsError(
+                f"{type(self).__name__}: linear_solver must be 'dense', 'krylov' or None, got {self.linear_solver!r}"
+            )
+        if self.max_inner_iterations is not None:
+            check_count(self, "max_inner_iterations", 1)
         if self.stop is None:
             self.stop = StopAfterIteration(800) | StopWhenKKTResidualLess(1e-8)
-
-
-class _Iterate(NamedTuple):
-    """A point with its multipliers and slacks, and what decides on it."""
-
-    known: dict[str, Any]  # by the names of the state fields
-    residual: Any  # squared norm of F
-    least: Any  # the smallest product of multiplier and slack
-    total: Any  # the sum of all
 
 
 @initialize_solver.register(InteriorPointNewtonOptions)
@@ -123,53 +128,59 @@ def _initialize(p: Any, o: InteriorPointNewtonOptions) -> None:
     lane = o.lane
     at = evaluate_start(p, o, lambda at: initial_multipliers(o, at, positive=True))
     o.slacks = multipliers(o, "initial_slack", at.inequality, positive=True)
-    o.centrality, o.last_stepsize = lane.full(o.initial_centrality), None
-    here = _weighed(p, o, _known(o), at.inequality, at.equality)
+    o.centrality, o.last_stepsize, o.inner_iterations = lane.full(o.initial_centrality), None, lane.full(0)
+    here = weighed(lane, p.M, _known(o), at.inequality, at.equality)
     o.least_share = lane.div(here.least, here.total / max(o.slacks.shape[-1], 1))
     o.sum_share = lane.div(here.total, lane.sqrt(here.residual))
 
 
 @step_solver.register(InteriorPointNewtonOptions)
 def _step(p: Any, o: InteriorPointNewtonOptions, i: int) -> None:
-    lane = o.lane
-    derivatives = second_order(p, o.x, o.inequality_multipliers, o.equality_multipliers)
-    system = KKTSystem(*derivatives, o.inequality_multipliers, o.slacks)
-    here = _weighed(p, o, _known(o), system.g, system.h)
-    beta = centring(lane, here.residual, o.last_stepsize) * here.total / max(o.slacks.shape[-1], 1)
-    step = _newton(o, system, per_problem(o, beta))
+    here, beta, step, count = _newton(p, o)
     slope = -2.0 * (here.residual - beta * here.total)
     s, known = _backtrack(p, o, here, step, slope)
-    commit(o, **known, last_stepsize=s, centrality=0.5 * (o.centrality + 0.5))
+    commit(o, **known, last_stepsize=s, centrality=0.5 * (o.centrality + 0.5), inner_iterations=count)
 
 
-def _newton(o: InteriorPointNewtonOptions, at: KKTSystem, beta: torch.Tensor) -> KKTStep:
-    """Solve Newton's equation; where its matrix is singular, as well as possible."""
-    lane, A, b = o.lane, reduced_matrix(at), reduced_right_side(at, beta)
-    solution = solve_or_nan(A, b)
-    singular = lane.not_(lane.finite(solution)) & o.active
-    if lane.any(singular):
-        solution = lane.pick(singular, shortest_solution(A, b), solution)
-    return expanded(at, beta, solution)
+def _newton(p: Any, o: InteriorPointNewtonOptions) -> tuple[Iterate, Any, KKTStep, Any]:
+    """Solve Newton's equation at the point; return what is there, beta, the step, and the products it took."""
+    lane, mu, lam, s = o.lane, o.inequality_multipliers, o.equality_multipliers, o.slacks
+    unknowns = p.M.dim + lam.shape[-1]
+    dense = o.linear_solver == "dense" or (o.linear_solver is None and unknowns <= _SMALL)
+    if dense:
+        at = KKTSystem(*second_order(p, o.x, mu, lam), mu=mu, s=s)
+    else:
+        at = KKTProducts(*second_order_products(p, o.x, mu, lam), mu=mu, s=s)
+    here = weighed(lane, p.M, _known(o), at.g, at.h)
+    beta = centring(lane, here.residual, o.last_stepsize) * here.total / max(s.shape[-1], 1)
+    aim = per_problem(o, beta)
+    if isinstance(at, KKTSystem):
+        return here, beta, dense_step(lane, p.M, o.x, at, aim, o.active), lane.full(0)
+    # a residual that keeps the order of convergence
+    size = lane.sqrt(here.residual)
+    target = lane.min(lane.sqrt(size), _LOOSEST) * size
+    bound = o.max_inner_iterations or min(4 * unknowns, _MOST_INNER)
+    step, found = krylov_step(lane, p.M, o.x, at, aim, target, bound, o.active)
+    return here, beta, step, found.count
 
 
 def _backtrack(
-    p: Any, o: InteriorPointNewtonOptions, here: _Iterate, step: KKTStep, slope: Any
+    p: Any, o: InteriorPointNewtonOptions, here: Iterate, step: KKTStep, slope: Any
 ) -> tuple[Any, dict[str, Any]]:
     """Shorten the step until it is accepted; mark the problems where none is."""
     lane = o.lane
-    eta = p.M.from_coordinates(o.x, step.xi)
     mu, slacks = o.inequality_multipliers, o.slacks
     edge = torch.minimum(longest_step(mu, step.mu), longest_step(slacks, step.s))
     share = lane.min(lane.max(1.0 - lane.sqrt(here.residual), _FAR), _CLOSE)
     s = lane.min(share * lane.scalar(edge), 1.0)
     taken, known, searching = lane.full(0.0), here.known, o.active
     for _ in range(o.max_decreases):
-        x = p.M.retract(o.x, eta, s, o.retraction_method)
+        x = p.M.retract(o.x, step.xi, s, o.retraction_method)
         each = per_problem(o, s).unsqueeze(-1)
         at = p.evaluate(x)
         new = measured(p, x, at, mu + each * step.mu, o.equality_multipliers + each * step.lam)
         new["slacks"] = slacks + each * step.s
-        trial = _weighed(p, o, new, at.inequality, at.equality)
+        trial = weighed(lane, p.M, new, at.inequality, at.equality)
         passed = searching & (trial.residual <= here.residual + o.sufficient_decrease * s * slope) & _central(o, trial)
         known = {name: lane.pick(passed, new[name], known[name]) for name in known}
         taken, searching = lane.where(passed, s, taken), searching & lane.not_(passed)
@@ -185,17 +196,7 @@ def _known(o: InteriorPointNewtonOptions) -> dict[str, Any]:
     return {name: getattr(o, name) for name in _REPLACED}
 
 
-def _weighed(p: Any, o: InteriorPointNewtonOptions, known: dict[str, Any], g: Any, h: Any) -> _Iterate:
-    """Add the squared norm of F and the products of multipliers and slacks to what is known of a point."""
-    scalar, u, s = o.lane.scalar, known["lagrangian_gradient"], known["slacks"]
-    products = known["inequality_multipliers"] * s
-    squares = h.square().sum(-1) + (g + s).square().sum(-1) + products.square().sum(-1)
-    least = torch.nn.functional.pad(products, (0, 1), value=torch.inf).amin(-1)
-    residual = scalar(p.M.inner(known["x"], u, u) + squares)
-    return _Iterate(known, residual, scalar(least), scalar(products.sum(-1)))
-
-
-def _central(o: InteriorPointNewtonOptions, trial: _Iterate) -> Any:
+def _central(o: InteriorPointNewtonOptions, trial: Iterate) -> Any:
     """Tell where no product of multiplier and slack falls behind, and their sum not faster than the residual."""
     if not o.slacks.shape[-1]:
         return o.lane.full(True)
@@ -220,6 +221,8 @@ def interior_point_newton(
     contraction_factor: float = 0.5,
     max_decreases: int = 40,
     initial_centrality: float = 0.9,
+    linear_solver: str | None = None,
+    max_inner_iterations: int | None = None,
     stop: StoppingCriterion | None = None,
     retraction_method: str | None = None,
     check_every: int = 1,
@@ -230,9 +233,9 @@ def interior_point_newton(
 ) -> Any:
     r"""Find a Karush-Kuhn-Tucker point of a smooth cost under $g(x) \le 0$, $h(x) = 0$ by Newton's method.
 
-    Superlinear convergence to all digits, for problems of few dimensions: each iteration takes as many products with
-    the Hessian as there are. Newton's method does not tell minima from maxima; start it close, or from a point that
-    `augmented_lagrangian_method` has found.
+    Superlinear convergence to all digits. In few dimensions each iteration takes as many products with the Hessian as
+    there are, in many it solves Newton's equation by minimal residuals. Newton's method does not tell minima from
+    maxima; start it close, or from a point that `augmented_lagrangian_method` has found.
 
     Args:
         M: the manifold.
@@ -249,6 +252,8 @@ def interior_point_newton(
         contraction_factor: ratio of two trials.
         max_decreases: bound on the trials.
         initial_centrality: $\gamma$.
+        linear_solver: `"dense"` or `"krylov"`; None chooses by the number of unknowns.
+        max_inner_iterations: most iterations of a Krylov step.
         stop: the stopping criterion.
         retraction_method: name of the manifold's retraction.
         check_every: how often the host asks whether any problem still runs.
@@ -284,6 +289,8 @@ def interior_point_newton(
         contraction_factor=contraction_factor,
         max_decreases=max_decreases,
         initial_centrality=initial_centrality,
+        linear_solver=linear_solver,
+        max_inner_iterations=max_inner_iterations,
         stop=stop,
         retraction_method=retraction_method,
         check_every=check_every,

@@ -19,7 +19,7 @@ import torch
 from manopt_torch._host import uploaded
 from manopt_torch.directions.draws import draw_seed, generator_for
 from manopt_torch.errors import OptionsError, ShapeError
-from manopt_torch.functional.masked import Batch
+from manopt_torch.functional.swarm import drawn, has_chords, landed, spread_out
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import expand_right, first_leaf, map_leaves, take_one
 from manopt_torch.plans.begin import begin, mark_broken_start
@@ -29,6 +29,9 @@ from manopt_torch.plans.options import Options, check_count, check_range, state,
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenSwarmVelocityLess
 from manopt_torch.problems.cost import CostProblem
+
+# iterations whose random numbers are drawn together: a generator costs as much as many numbers
+_AT_ONCE = 32
 
 
 @dataclass(eq=False, kw_only=True)
@@ -75,7 +78,8 @@ class ParticleSwarmOptions(Options):
     best_points: Any = state()  # of each particle
     best_costs: Any = state()
     seed: int = state(0, per_problem=False)
-    weights: Any = state(per_problem=False, saved=False)  # the two pulls' greatest weights
+    chords: Any = state(per_problem=False, saved=False)  # whether they stand for logarithms
+    weights: Any = state(per_problem=False, saved=False)  # random ones of some iterations, with what they were made for
 
     def __post_init__(self) -> None:
         """Fill in the defaults and check the ranges."""
@@ -90,11 +94,9 @@ class ParticleSwarmOptions(Options):
 @initialize_solver.register(ParticleSwarmOptions)
 def _initialize(p: Any, o: ParticleSwarmOptions) -> None:
     begin(p, o)
-    o.seed = draw_seed(o.generator)
+    o.seed, o.weights, o.chords = draw_seed(o.generator), None, has_chords(p.M)
     o.points = _first_swarm(p.M, o) if o.swarm is None else _checked(p.M, o)
     o.velocities = p.M.zero_tangent(o.points)
-    lane = Batch((), first_leaf(o.x))
-    o.weights = torch.stack([lane.full(o.cognitive_weight), lane.full(o.social_weight)]).unsqueeze(-1)
     costs = _costs(p, o, o.points)
     p.check_cost(costs, (*o.lane.shape, costs.shape[-1]))
     o.best_points, o.best_costs = o.points, _comparable(costs)
@@ -106,15 +108,16 @@ def _initialize(p: Any, o: ParticleSwarmOptions) -> None:
 @step_solver.register(ParticleSwarmOptions)
 def _step(p: Any, o: ParticleSwarmOptions, i: int) -> None:
     M = p.M
-    v = _velocities(M, o, i)
+    v = drawn(M, o.points, o.velocities, *_targets(o), o.inertia, *_weights(o, i), chords=o.chords)
     points = M.retract(o.points, v, None, o.retraction_method)
+    points, v = landed(o.lane, len(o.lane.shape) + 1, o.points, points, v)
     costs = _comparable(_costs(p, o, points))
     better = costs < o.best_costs
     axes = better.dim()
     best_points = map_leaves(
         lambda new, old: torch.where(expand_right(better, new.dim() - axes), new, old), points, o.best_points
     )
-    best_costs = torch.where(better, costs, o.best_costs)
+    best_costs = torch.minimum(costs, o.best_costs)
     x, cost = _best(o, best_points, best_costs)
     commit(
         o,
@@ -127,26 +130,24 @@ def _step(p: Any, o: ParticleSwarmOptions, i: int) -> None:
     )
 
 
-def _velocities(M: Manifold, o: ParticleSwarmOptions, i: int) -> Any:
-    """Return the new velocities: the old ones, drawn to each particle's best point and to that of its swarm."""
+def _targets(o: ParticleSwarmOptions) -> tuple[Any, Any]:
+    """Return the best point of each particle, and that of its swarm."""
     axis = len(o.lane.shape)
-    # both targets at once, on a first axis
-    targets = map_leaves(lambda own, x: torch.stack((own, x.unsqueeze(axis).expand_as(own))), o.best_points, o.x)
-    pulls = M.inverse_retract(o.points, targets)
-    lane = Batch((2, *o.best_costs.shape), first_leaf(o.x))
-    # the same numbers for all problems
-    draws = torch.rand(2, o.best_costs.shape[-1], generator=generator_for(o.seed, i), dtype=torch.float64)
-    weights = o.weights * lane.scalar(uploaded(draws, first_leaf(o.x), draws.dtype))
-    if axis:
-        weights = weights.view(2, *(1,) * axis, -1)
-    # beyond the domain of the inverse retraction there is no pull
-    weights = torch.where(lane.finite(pulls), weights, 0.0)
+    return o.best_points, map_leaves(lambda x: x.unsqueeze(axis), o.x) if axis else o.x
 
-    def drawn(v: torch.Tensor, pull: torch.Tensor) -> torch.Tensor:
-        weight = expand_right(weights.to(pull.dtype), pull.dim() - axis - 2)
-        return torch.add((weight * torch.nan_to_num(pull)).sum(0), v, alpha=o.inertia)
 
-    return map_leaves(drawn, o.velocities, pulls)
+def _weights(o: ParticleSwarmOptions, i: int) -> tuple[Any, Any]:
+    """Return the random weights of the two pulls, the same ones for all problems."""
+    axis, block = len(o.lane.shape), i // _AT_ONCE
+    made_for = o.seed, block, axis
+    if o.weights is None or o.weights[0] != made_for:
+        shape = 2, _AT_ONCE, o.best_costs.shape[-1]
+        draws = torch.rand(shape, generator=generator_for(o.seed, block), dtype=torch.float64)
+        own, best = uploaded(draws, first_leaf(o.x).real)
+        tables = o.cognitive_weight * own, o.social_weight * best
+        o.weights = made_for, *(spread_out(table, axis, o.velocities) for table in tables)
+    _, own, best = o.weights
+    return own[i % _AT_ONCE], best[i % _AT_ONCE]
 
 
 def _costs(p: Any, o: ParticleSwarmOptions, points: Any) -> torch.Tensor:
@@ -161,9 +162,10 @@ def _comparable(costs: torch.Tensor) -> torch.Tensor:
 
 def _best(o: ParticleSwarmOptions, points: Any, costs: torch.Tensor) -> tuple[Any, torch.Tensor]:
     """Return the cheapest particle of each problem and its cost."""
-    if costs.dim() == 1:  # a lone run, where selecting is cheaper
-        cost, least = costs.min(0, keepdim=True)
-        return map_leaves(lambda leaf: leaf.index_select(0, least).squeeze(0), points), cost.squeeze(0)
+    if o.lane.lone:
+        cost, least = costs.min(0)
+        place = o.lane.scalar(least)
+        return map_leaves(lambda leaf: leaf[place].clone(), points), cost
     cost, least = costs.min(-1, keepdim=True)
     return take_one(points, least), cost.squeeze(-1)
 

@@ -51,6 +51,7 @@ SOLVERS = {
     "exact penalty": quick(ExactPenaltyOptions, width_exponent=0.1),
     "exact penalty, huber": quick(ExactPenaltyOptions, width_exponent=0.1, smoothing=LinearQuadraticHuber()),
     "interior point": InteriorPointNewtonOptions,
+    "interior point, krylov": lambda x, **k: InteriorPointNewtonOptions(x, linear_solver="krylov", **k),
 }
 every_solver = pytest.mark.parametrize("options", SOLVERS.values(), ids=SOLVERS)
 

@@ -21,7 +21,13 @@ from manopt_torch import (
     get_hessian,
 )
 from manopt_torch.manifolds.points import map_shaped
-from manopt_torch.problems.constrained import kkt_residual, lagrangian_of, second_order, violation_of
+from manopt_torch.problems.constrained import (
+    kkt_residual,
+    lagrangian_of,
+    second_order,
+    second_order_products,
+    violation_of,
+)
 
 D = torch.float64
 
@@ -114,3 +120,13 @@ def test_second_derivatives_are_those_of_the_lagrangian(batch):
         M.from_coordinates(x, found.H[..., 0, :]), get_gradient(GradientProblem(M, lambda x: h(x)[..., 0]), x)
     )
     assert torch.equal(found.g, g(x)) and torch.equal(found.h, h(x))
+    # without matrices
+    alone = second_order_products(p, x, mu, lam)
+    c, a, b = seeded(*batch, M.dim), seeded(*batch, 3), seeded(*batch, 1)
+    u = M.from_coordinates(x, c)
+    torch.testing.assert_close(alone.gradient, get_gradient(whole, x))
+    torch.testing.assert_close(alone.hessian(u), get_hessian(whole, x, u))
+    for times_u, J in zip(alone.jacobian(u), (found.G, found.H), strict=True):
+        torch.testing.assert_close(times_u, (J * c.unsqueeze(-2)).sum(-1))
+    transposed = (a.unsqueeze(-1) * found.G).sum(-2) + (b.unsqueeze(-1) * found.H).sum(-2)
+    torch.testing.assert_close(alone.tangent(alone.adjoint(a, b)), M.from_coordinates(x, transposed))

@@ -16,7 +16,9 @@ from manopt_torch import (
     LinearQuadraticHuber,
     LogarithmicSumOfExponentials,
     OptionsError,
+    Product,
     Sphere,
+    Stiefel,
     StopAfterIteration,
     StopWhenChangeLess,
     StopWhenKKTResidualLess,
@@ -228,6 +230,64 @@ def test_interior_points_are_quick_where_slacks_and_multipliers_vanish_together(
     assert o.kkt_residual < 1e-8 and o.cost + 0.5 < 1e-7
 
 
+def nearest_frame(x, z):
+    return (x - z).square().sum((-2, -1))
+
+
+def cases_for_both_linear_solvers():
+    """Yield problems with and without bounds on entries in several kinds of space, and where to start."""
+    z = torch.randn(3, 5, dtype=D, generator=torch.Generator().manual_seed(5))
+    cost = lambda x, z: (x - z).square().sum(-1)  # noqa: E731
+    edge = lambda x, z: x.sum(-1, True) - 2  # noqa: E731
+    yield ConstrainedProblem(Sphere(5), cost, lambda x, z: -x, edge, data=(z,)), torch.full((3, 5), 5**-0.5, dtype=D)
+    # frames, a bound on each row: one is active
+    z = torch.tensor([[1.0, 0.1], [0.2, 0.5], [0.1, 0.8], [0.2, -0.3]], dtype=D)
+    x = torch.tensor([[0.5, 0.5], [0.5, -0.5], [0.5, 0.5], [0.5, -0.5]], dtype=D)
+    rows_below = lambda x: x.square().sum(-1) - 0.7  # noqa: E731
+    yield ConstrainedProblem(Stiefel(4, 2), lambda x: nearest_frame(x, z), rows_below), x
+    # another metric: bounds on the diagonal, and a trace
+    z = torch.diag_embed(torch.tensor([[0.4, 1.0, 1.5], [0.6, 1.1, 1.2]], dtype=D)) + 0.1
+    diagonal = lambda x: x.diagonal(dim1=-2, dim2=-1)  # noqa: E731
+    above, trace = lambda x, z: 0.8 - diagonal(x), lambda x, z: diagonal(x).sum(-1, True) - 3
+    p = ConstrainedProblem(SymmetricPositiveDefinite(3), nearest_frame, above, trace, data=(z,))
+    yield p, torch.eye(3, dtype=D).expand(2, 3, 3)
+    # tuples
+    M, q = Product(Sphere(3), Euclidean(2)), torch.tensor([0.6, 0.3, -0.5], dtype=D)
+    x = torch.tensor([0.6, 0.0, 0.8], dtype=D), torch.tensor([1.0, 2.0], dtype=D)
+    cost = lambda x: (x[1] - 1).square().sum(-1) - (x[0] * q).sum(-1)  # noqa: E731
+    yield ConstrainedProblem(M, cost, lambda x: torch.cat([-x[0], x[1] - 0.5], -1)), x
+
+
+def test_products_alone_find_what_a_factorisation_finds():
+    stop = StopAfterIteration(80) | StopWhenKKTResidualLess(1e-9)
+    for p, x in cases_for_both_linear_solvers():
+        by_matrix, by_products = (
+            solve(p, InteriorPointNewtonOptions(x, linear_solver=s, stop=stop)) for s in ("dense", "krylov")
+        )
+        for o in (by_matrix, by_products):
+            assert bool((torch.as_tensor(o.kkt_residual) < 1e-9).all()), get_reason(o)
+        assert bool((torch.as_tensor(by_products.inner_iterations) > 0).all())
+        for name in ("x", "inequality_multipliers", "equality_multipliers"):
+            torch.testing.assert_close(getattr(by_products, name), getattr(by_matrix, name), rtol=0, atol=1e-6)
+
+
+def test_nonnegative_principal_components_of_two_thousand_numbers():
+    # of one sample q: the best nonnegative direction is that of its positive part; a matrix would have 2,000 columns,
+    # and one of them for each of 2,000 constraints would take 64 GB
+    n, g = 2000, torch.Generator().manual_seed(0)
+    q = torch.randn(n, dtype=D, generator=g)
+    q = torch.where(q > -0.5, q.abs(), q) / math.sqrt(n)
+    positive = q.clamp(min=0) / q.clamp(min=0).norm()
+    x = torch.full((n,), n**-0.5, dtype=D)
+    stop = StopAfterIteration(60) | StopWhenKKTResidualLess(1e-8)
+    o = interior_point_newton(Sphere(n), principal(q), x, inequality=negative, stop=stop, return_options=True)
+    assert o.kkt_residual < 1e-8 and float(Sphere(n).dist(o.x, positive)) < 1e-4
+    lowest = -(positive * q).sum() * q.clamp(max=0)
+    torch.testing.assert_close(o.inequality_multipliers, lowest, rtol=0, atol=1e-4)
+    # bounds on entries are preconditioned
+    assert o.evaluations["hessian"] < 25 * o.iterations
+
+
 def test_sub_problems_end_where_single_precision_ends():
     # the nearest point to c in the half-space x_1 <= 0 of the plane x_1 + x_2 = 1; tolerances are out of reach
     c = torch.tensor([1.0, 1.0])
@@ -300,6 +360,8 @@ def test_another_sub_solver_and_an_empty_batch():
         (ExactPenaltyOptions, {"initial_width": 0.0}, "initial_width must lie in"),
         (InteriorPointNewtonOptions, {"initial_centrality": 0.2}, "initial_centrality must lie in"),
         (InteriorPointNewtonOptions, {"max_decreases": 0}, "max_decreases must be an int >= 1"),
+        (InteriorPointNewtonOptions, {"linear_solver": "lu"}, "linear_solver must be 'dense', 'krylov' or None"),
+        (InteriorPointNewtonOptions, {"max_inner_iterations": 0}, "max_inner_iterations must be an int >= 1"),
     ],
 )
 def test_parameters_are_checked(kind, wrong, words):

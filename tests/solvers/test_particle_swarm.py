@@ -5,6 +5,8 @@ import torch
 from scipy.optimize import differential_evolution
 
 from manopt_torch import (
+    CostProblem,
+    EmbeddedManifold,
     Euclidean,
     OptionsError,
     ParticleSwarmOptions,
@@ -14,8 +16,12 @@ from manopt_torch import (
     StopWhenSwarmVelocityLess,
     get_reason,
     get_record,
+    load_state_dict,
     particle_swarm,
+    solve,
+    state_dict,
 )
+from manopt_torch.directions.draws import generator_for
 
 D = torch.float64
 
@@ -62,6 +68,37 @@ def test_a_seed_gives_the_same_run_and_another_one_another():
         Euclidean(2), rastrigin, torch.ones(2, dtype=D), generator=seeded(n), stop=StopAfterIteration(5)
     )
     assert torch.equal(f(3), f(3)) and not torch.equal(f(3), f(4))
+
+
+def test_a_run_is_taken_up_amid_the_numbers_drawn_together():
+    x = torch.tensor([[3.0, 2.0], [1.0, -4.0]], dtype=D)
+    options = lambda n: ParticleSwarmOptions(x, swarm_size=6, generator=seeded(), stop=StopAfterIteration(n))  # noqa: E731
+    p = CostProblem(Euclidean(2), rastrigin)
+    whole, part = solve(p, options(70)), solve(p, options(37))
+    rest = solve(p, load_state_dict(options(70), state_dict(part)))
+    assert torch.equal(rest.points, whole.points) and not torch.equal(part.points, whole.points)
+    # no two iterations see the same numbers
+    tables = torch.stack([*torch.rand(2, 32, 6, generator=generator_for(whole.seed, 2), dtype=D)])
+    torch.testing.assert_close(torch.stack(whole.weights[1])[:, 0, :, 0], 1.4 * tables[0])
+    torch.testing.assert_close(torch.stack(whole.weights[2])[:, 0, :, 0], 1.4 * tables[1])
+
+
+def test_all_of_a_sphere_feels_the_pull():
+    # half of the particles start on the other side, where the inverse retraction knows no way
+    M, g = Sphere(10), seeded(2)
+    q = M.random_point(dtype=D, generator=g)
+    swarm = M.random_point(40, dtype=D, generator=g)
+    stop = StopAfterIteration(60)
+    o = particle_swarm(M, lambda x: -(x * q).sum(-1), swarm=swarm, generator=g, stop=stop, return_options=True)
+    assert float((swarm @ q).min()) < -0.5 and float((o.best_points @ q).min()) > 0.5
+
+
+def test_a_manifold_without_inverse_retraction():
+    M = EmbeddedManifold(lambda x: x.square().sum(-1, keepdim=True) - 1, (3,))
+    x = torch.tensor([1.0, 0.0, 0.0], dtype=D)
+    stop = StopAfterIteration(20)
+    o = particle_swarm(M, lambda x: x[..., 2], x, swarm_size=8, generator=seeded(), stop=stop, return_options=True)
+    assert float(o.cost) == pytest.approx(-1, abs=1e-2)
 
 
 def test_particles_of_which_some_have_no_cost():
