@@ -11,6 +11,11 @@ import torch
 Tensor = torch.Tensor
 
 
+def times(a: Tensor, b: Tensor) -> Tensor:
+    """Return `a @ b` for a `b` of a few columns: transposed, MKL takes half the time or less."""
+    return (b.mT @ a.mT).mT
+
+
 class BareFixedRank:
     """Matrices of fixed rank, with the retraction by singular values."""
 
@@ -45,11 +50,15 @@ class BareFixedRank:
         self.dense.zero_().view(-1).index_copy_(0, self.places, values)
         return self.dense
 
+    def known(self, left: Tensor, right: Tensor) -> Tensor:
+        """Return the known entries of a product."""
+        return (left @ right).view(-1).index_select(0, self.places)
+
     def gradient(self, x: Any, values: Tensor) -> Tensor:
         """Project the matrix with these values at the known places."""
         u, _, v = x
         g = self.filled(values)
-        gv, gu = g @ v, g.mT @ u
+        gv, gu = times(g, v), times(g.mT, u)
         core = u.mT @ gv
         return torch.cat((torch.addmm(gv, u, core, alpha=-1), torch.addmm(gu, v, core.mT, alpha=-1), core))
 
@@ -57,7 +66,7 @@ class BareFixedRank:
         (u, s, v), (a, c, _) = x, self.parts(z)
         image = self.gradient(x, change)
         g = self.filled(values)
-        left, right = (g @ c) / s, (g.mT @ a) / s
+        left, right = times(g, c) / s, times(g.mT, a) / s
         image[: self.m] += torch.addmm(left, u, u.mT @ left, alpha=-1)
         image[self.m : self.m + self.n] += torch.addmm(right, v, v.mT @ right, alpha=-1)
         return image
@@ -76,7 +85,7 @@ def misfit(M: BareFixedRank, known: Tensor) -> tuple[Any, Any, Any]:
 
     def cost(x: Any) -> tuple[Tensor, Tensor]:
         u, s, v = x
-        rest = ((u * s) @ v.mT).view(-1)[M.places] - known
+        rest = M.known(u * s, v.mT) - known
         return 0.5 * torch.dot(rest, rest), rest
 
     def gradient(x: Any, rest: Tensor) -> Tensor:
@@ -84,6 +93,6 @@ def misfit(M: BareFixedRank, known: Tensor) -> tuple[Any, Any, Any]:
 
     def hessian(x: Any, rest: Tensor, z: Tensor) -> Tensor:
         (u, _, v), (a, c, d) = x, M.parts(z)
-        return ((u @ d + a) @ v.mT + u @ c.mT).view(-1)[M.places]
+        return M.known(torch.cat((u @ d + a, u), 1), torch.cat((v, c), 1).mT)
 
     return cost, gradient, hessian

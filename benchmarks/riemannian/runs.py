@@ -10,7 +10,6 @@ from benchmarks.riemannian.cases import Case
 from benchmarks.riemannian.floor import Outcome
 from manopt_torch import (
     ConjugateGradientOptions,
-    ConstantStepsize,
     GradientDescentOptions,
     GradientProblem,
     HessianProblem,
@@ -55,8 +54,6 @@ def options(case: Case, solver: str, stop: Any) -> Any:
         return GradientDescentOptions(case.x, stepsize=ShortStepLinesearch(1.0, max_stepsize=1e6), stop=stop)
     if solver == "SD, BB":
         return GradientDescentOptions(case.x, stepsize=NonmonotoneLinesearch(), stop=stop)
-    if solver == "SD, unit step":
-        return GradientDescentOptions(case.x, stepsize=ConstantStepsize(1.0), retraction_method="exp", stop=stop)
     if solver == "CG":  # pymanopt halves the last step or its double; this one makes fewer trials, see the counts
         search = ParabolicLinesearch(max_stepsize=float("inf"))
         return ConjugateGradientOptions(case.x, coefficient=HestenesStiefelCoefficient(), stepsize=search, stop=stop)

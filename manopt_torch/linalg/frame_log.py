@@ -1,7 +1,7 @@
-r"""Logarithms of orthonormal frames on Stiefel manifolds, by shooting.
+r"""Logarithms of orthonormal frames on Stiefel manifolds: of square ones in closed form, of tall ones by shooting.
 
-No closed form is known. The geodesic from X to Y stays in the span of both frames, so its direction solves a small
-nonlinear least-squares problem, whose Jacobian follows from one eigendecomposition of a skew matrix.
+Of tall frames no closed form is known. The geodesic from X to Y stays in the span of both frames, so its direction
+solves a small nonlinear least-squares problem, whose Jacobian follows from one eigendecomposition of a skew matrix.
 
 References:
     [TranstrumSethna:2012] for the iteration; [Bryner:2017], [ZimmermannHueper:2022] for others.
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 
 from manopt_torch.linalg.frames import LOG_DOUBLINGS, frame_step, frame_tangent
+from manopt_torch.linalg.rotations import hat, rotation_vector
 from manopt_torch.linalg.skew import (
     SkewEigen,
     skew_dim,
@@ -21,6 +22,8 @@ from manopt_torch.linalg.skew import (
     skew_expm1,
     skew_from_vector,
 )
+from manopt_torch.linalg.special_orthogonal import rotation_log
+from manopt_torch.linalg.unitary import unitary_log
 
 # Rounds of the iteration: points 2 apart need four, all but a few in a hundred at the injectivity radius seven. The
 # damping starts low and falls by four, as distances are moderate.
@@ -30,6 +33,30 @@ _DAMPING, _DAMPING_FALLS, _DAMPING_RISES = 0.1, 0.25, 4.0
 # not used ([TranstrumSethna:2012], sections 4 and 5), nor one near the end, which would be rounding.
 _SHARE, _LONGEST_CORRECTION = 0.1, 1.5
 _FAR = 100.0  # no coordinate of a logarithm is that large
+
+
+def square_frame_log(
+    X: torch.Tensor,  # shape: (*batch, n, n)
+    Y: torch.Tensor,  # shape: (*batch, n, n)
+) -> torch.Tensor:
+    r"""Return $X \log(X^* Y)$, the shortest way from X to Y in both metrics, with two derivatives.
+
+    No path leads from a real X to a Y that mirrors. The way then ends at a frame as near to Y as any that can be
+    reached, which is Y with its last column reversed.
+
+    Examples:
+        >>> square_frame_log(torch.eye(2), torch.tensor([[0.0, -1.0], [1.0, 0.0]]))
+        tensor([[ 0.0000, -1.5708],
+                [ 1.5708,  0.0000]])
+    """
+    E = X.mH @ (Y - X)  # with full relative accuracy for nearby frames
+    if E.is_complex():
+        return 1j * (X @ unitary_log(E))
+    eye = torch.eye(E.shape[-1], dtype=E.dtype, device=E.device)
+    mirrors = (torch.linalg.det((E + eye).detach()) < 0)[..., None]
+    last = torch.where(mirrors, torch.sub(-E[..., -1], eye[-1], alpha=2), E[..., -1])
+    E = torch.cat([E[..., :-1], last[..., None]], -1)
+    return X @ (hat(rotation_vector(E)) if E.shape[-1] <= 3 else rotation_log(E))
 
 
 def frame_log(

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from manopt_torch.linalg.scalar import _SERIES_BOUND, _polynomial
+from manopt_torch.linalg.taylor import SERIES_BOUND, polynomial
 
 _COSH = [1.0 / math.factorial(2 * k) for k in range(5)]
 _SINHC = [1.0 / math.factorial(2 * k + 1) for k in range(5)]
@@ -27,8 +27,8 @@ def cosh_and_sinhc_sqrt(
     # torch's own cosh and sinh round the last few entries of a tensor in another way than the others
     grown = torch.expm1(root)
     inverse = 1 / (1 + grown)
-    cosh = torch.where(near, _polynomial(small, _COSH), 0.5 * (1 + grown + inverse))
-    return cosh, torch.where(near, _polynomial(small, _SINHC), 0.5 * (grown + grown * inverse) / root)
+    cosh = torch.where(near, polynomial(small, _COSH), 0.5 * (1 + grown + inverse))
+    return cosh, torch.where(near, polynomial(small, _SINHC), 0.5 * (grown + grown * inverse) / root)
 
 
 def tanhc_sqrt(
@@ -41,7 +41,7 @@ def tanhc_sqrt(
         1.0
     """
     near, small, root = _split(s)
-    return torch.where(near, _polynomial(small, _TANHC), torch.tanh(root) / root)
+    return torch.where(near, polynomial(small, _TANHC), torch.tanh(root) / root)
 
 
 def arsinh_ratio(
@@ -54,7 +54,7 @@ def arsinh_ratio(
         1.0
     """
     near, small, root = _split(q)
-    return torch.where(near, _polynomial(small, _ARSINH_RATIO), 2 * torch.asinh(0.5 * root) / root)
+    return torch.where(near, polynomial(small, _ARSINH_RATIO), 2 * torch.asinh(0.5 * root) / root)
 
 
 def squared_hyperbolic_distance(
@@ -68,10 +68,10 @@ def squared_hyperbolic_distance(
     """
     near, small, root = _split(q)
     far = 2 * torch.asinh(0.5 * root)
-    return torch.where(near, small * _polynomial(small, _SQUARED_ARSINH), far * far)
+    return torch.where(near, small * polynomial(small, _SQUARED_ARSINH), far * far)
 
 
 def _split(s: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return where the series serves, its argument (zero elsewhere), and the root (one elsewhere)."""
-    near = s < _SERIES_BOUND
+    near = s < SERIES_BOUND
     return near, torch.where(near, s, 0.0), torch.sqrt(torch.where(near, 1.0, s))

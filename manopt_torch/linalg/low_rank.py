@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 
 from manopt_torch.linalg.orthogonal import polar, svd_or_nan
+from manopt_torch.linalg.scalar import tiny_root
 from manopt_torch.linalg.spectral import tracks_derivatives
 
 Times = Callable[[torch.Tensor], torch.Tensor]
@@ -43,22 +44,40 @@ def truncate(
 
 def truncate_factored(
     F: torch.Tensor,  # shape: (*batch, m, 2k), the first k columns orthonormal
-    K: torch.Tensor,  # shape: (*batch, 2k, 2k)
+    K: torch.Tensor,  # shape: (*batch, k, k)
+    S: torch.Tensor,  # shape: (*batch, k, k)
     G: torch.Tensor,  # shape: (*batch, n, 2k), the first k columns orthonormal
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    r"""Return the values of `truncate` for $F K G^\top$ and the first halves of `F` and `G`, as constants.
+    r"""Return the values of `truncate` for $F \begin{pmatrix} K & S \\ S & 0 \end{pmatrix} G^\top$, as constants.
 
-    After two QR factorisations everything else has the size of `K`.
+    The bases are those nearest to the first halves of `F` and `G`. After two QR factorisations everything else has the
+    size of the matrix between.
     """
-    k = K.shape[-1] // 2
+    k = K.shape[-1]
     (left, a), (right, b) = torch.linalg.qr(F.detach()), torch.linalg.qr(G.detach())
-    core = a @ K.detach() @ b.mT
+    K, S, first = K.detach(), S.detach(), a[..., :k]
+    core = beside(first @ K + a[..., k:] @ S, first @ S) @ b.mT
     not_a_number = (core * 0).sum((-2, -1), keepdim=True)  # zero for a finite matrix
     A, s, Bh = torch.linalg.svd(_finite(core), full_matrices=False)
-    A, s, B = A[..., :k], torch.maximum(s[..., :k], _least(s)), Bh.mT[..., :k]
-    P, _, Qh = torch.linalg.svd(_finite(torch.stack([A.mT @ a[..., :k], B.mT @ b[..., :k]], -3)))
-    turn_left, turn_right = (P @ Qh + not_a_number.unsqueeze(-3)).unbind(-3)
-    return left @ (A @ turn_left), turn_left.mT @ (s[..., None] * turn_right), right @ (B @ turn_right)
+    A, B, s = A[..., :k], Bh.mT[..., :k], torch.maximum(s[..., :k], _least(s)).unsqueeze(-1) + not_a_number
+    turn_left, turn_right = _turn(A.mT @ first), _turn(B.mT @ b[..., :k])
+    return left @ (A @ turn_left), turn_left.mT @ (s * turn_right), right @ (B @ turn_right)
+
+
+def _turn(Z: torch.Tensor) -> torch.Tensor:
+    """Return a polar factor, as a constant; zeros stand for what is not finite."""
+    P, _, Qh = torch.linalg.svd(_finite(Z))
+    return P @ Qh
+
+
+def beside(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
+    """Return the columns of A, then those of B.
+
+    Examples:
+        >>> beside(torch.ones(2, 1, 1), torch.zeros(1, 1)).shape
+        torch.Size([2, 1, 2])
+    """
+    return torch.cat([A, B] if A.shape == B.shape else torch.broadcast_tensors(A, B), -1)
 
 
 def _finite(Z: torch.Tensor) -> torch.Tensor:
@@ -68,8 +87,7 @@ def _finite(Z: torch.Tensor) -> torch.Tensor:
 
 def _least(s: torch.Tensor) -> torch.Tensor:
     """Return what singular values below rounding error are raised to."""
-    largest = s[..., :1]
-    return 8 * torch.finfo(s.dtype).eps * (largest + (largest == 0))
+    return (s[..., :1] * (8 * torch.finfo(s.dtype).eps)).clamp(min=tiny_root(s.dtype))
 
 
 def _moving(W: Times, Wt: Times, svd: tuple, k: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,15 +7,11 @@ where they are not selected, because `torch.where` also differentiates the branc
 """
 
 import math
-from collections.abc import Sequence
 
 import torch
 
 from manopt_torch.linalg.known_value import tracks_derivatives, with_value
-
-# Below this squared length the series take over. Five to eight terms reach float64 accuracy there. Near the bound,
-# derivatives lose alike on both sides, three digits each: to truncation below, to cancellation above.
-_SERIES_BOUND = 0.01
+from manopt_torch.linalg.taylor import SERIES_BOUND, polynomial
 
 _RIGHT = 0.5 * math.pi
 
@@ -61,11 +57,11 @@ def cos_and_sinc_sqrt(
     values = torch.cos(root), torch.sin(root) / root
     if not tracks_derivatives():
         return values
-    near = s < _SERIES_BOUND
+    near = s < SERIES_BOUND
     small = torch.where(near, s, 0.0)
     root = torch.sqrt(torch.where(near, 1.0, s))
-    cosine = torch.where(near, _polynomial(small, _COSINE), torch.cos(root))
-    sinc = torch.where(near, _polynomial(small, _SINC), torch.sin(root) / root)
+    cosine = torch.where(near, polynomial(small, _COSINE), torch.cos(root))
+    sinc = torch.where(near, polynomial(small, _SINC), torch.sin(root) / root)
     return with_value(cosine, values[0]), with_value(sinc, values[1])
 
 
@@ -121,10 +117,10 @@ def squared_angle(
     value = angle * angle
     if not tracks_derivatives():
         return value
-    near = s < _SERIES_BOUND
+    near = s < SERIES_BOUND
     small = torch.where(near, s, 0.0)
     far = angle_between(torch.sqrt(torch.where(near, 1.0, s)), safe_sqrt(c))
-    return with_value(torch.where(near, small * _polynomial(small, _SQUARED_ANGLE), far * far), value)
+    return with_value(torch.where(near, small * polynomial(small, _SQUARED_ANGLE), far * far), value)
 
 
 def angle_over_sine(
@@ -145,9 +141,9 @@ def angle_over_sine(
     if not tracks_derivatives():
         return value
     # next to pi there is nothing but rounding: no derivative of it
-    near = (r < _SERIES_BOUND) & ((cosine > 0) | (r < torch.finfo(r.dtype).eps ** 4))
+    near = (r < SERIES_BOUND) & ((cosine > 0) | (r < torch.finfo(r.dtype).eps ** 4))
     sine = torch.sqrt(torch.where(near, 1.0, r))
-    series = _polynomial(torch.where(near, r, 0.0), _ANGLE_OVER_SINE)
+    series = polynomial(torch.where(near, r, 0.0), _ANGLE_OVER_SINE)
     return with_value(torch.where(near, series, arctan2(sine, cosine) / sine), value)
 
 
@@ -164,10 +160,3 @@ def wrap_angle(
     near = torch.fmod(z, turn)  # exact, also for huge numbers; keeps the sign, so that it lies within a turn of zero
     near = torch.where(near >= math.pi, near - turn, near)
     return torch.where(near < -math.pi, near + turn, near)
-
-
-def _polynomial(s: torch.Tensor, coefficients: Sequence[float]) -> torch.Tensor:
-    value = coefficients[-1] * s + coefficients[-2]
-    for coefficient in reversed(coefficients[:-2]):
-        value = value * s + coefficient
-    return value

@@ -114,6 +114,9 @@ def sym_sqrtm_pair(
     X = symmetric_part(X)
     eigenvalues, eigenvectors = sym_eigh(X)
     roots = torch.sqrt(eigenvalues)
+    if not tracks_derivatives():
+        columns, adjoint = roots.unsqueeze(-2), eigenvectors.mH
+        return (eigenvectors * columns) @ adjoint, (eigenvectors * (1 / columns)) @ adjoint
     return (
         spectral_function(X, eigenvalues, eigenvectors, roots, "sqrt"),
         spectral_function(X, eigenvalues, eigenvectors, 1 / roots, "inverse_sqrt"),

@@ -1,10 +1,30 @@
-"""Quotients of differences that turn into Taylor series where their arguments meet."""
+"""Taylor series, and quotients of differences that turn into them where their arguments meet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
 Difference = Callable[..., torch.Tensor]
+
+# Below this squared length the series of functions of it take over. Five to eight terms reach float64 accuracy there.
+# Near the bound, derivatives lose alike on both sides, three digits each: to truncation below, to cancellation above.
+SERIES_BOUND = 0.01
+
+
+def polynomial(
+    s: torch.Tensor,  # shape: any
+    coefficients: Sequence[float],  # two at least, that of degree zero first
+) -> torch.Tensor:
+    """Return the value of a polynomial, by Horner's scheme.
+
+    Examples:
+        >>> polynomial(torch.tensor([0.0, 2.0]), [1.0, 3.0, 1.0])
+        tensor([ 1., 11.])
+    """
+    value = coefficients[-1] * s + coefficients[-2]
+    for coefficient in reversed(coefficients[:-2]):
+        value = value * s + coefficient
+    return value
 
 
 def by_cases(

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any
 
@@ -57,6 +57,8 @@ class Manifold(KnownKeywords, ABC):
 
     def __init_subclass__(cls) -> None:
         """Set the `has_` flags that a class leaves open from the methods that it writes."""
+        if "ehess2rhess" in vars(cls) and "ehess2rhess_at" not in vars(cls):
+            setattr(cls, "ehess2rhess_at", Manifold.ehess2rhess_at)  # noqa: B010  (an inherited one is another formula)
         for flag, method in (("has_exp", "exp"), ("has_log", "log"), ("has_parallel_transport", "parallel_transport")):
             if flag not in vars(cls):
                 setattr(cls, flag, getattr(cls, method) is not getattr(Manifold, method))
@@ -95,6 +97,10 @@ class Manifold(KnownKeywords, ABC):
     @abstractmethod
     def ehess2rhess(self, x: Any, g: Any, h: Any, u: Any) -> Any:
         """Convert a Euclidean Hessian-vector product `h` along `u` (gradient `g`) to the Riemannian one."""
+
+    def ehess2rhess_at(self, x: Any, g: Any) -> Callable[[Any, Any], Any]:
+        """Return `ehess2rhess` at one point, a function of `h` and `u`; what they do not enter is computed once."""
+        return lambda h, u: self.ehess2rhess(x, g, h, u)
 
     # ---- moving on the manifold ---------------------------------------------------------------------------------
     def exp(self, x: Any, u: Any, t: float | torch.Tensor | None = None) -> Any:

@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 import torch
 
 from manopt_torch.errors import OptionsError
-from manopt_torch.linalg.known_value import with_value
-from manopt_torch.linalg.low_rank import Times, truncate, truncate_factored
+from manopt_torch.linalg.known_value import OfLastMatrix, with_value
+from manopt_torch.linalg.low_rank import Times, beside, truncate, truncate_factored
 from manopt_torch.linalg.orbits import rank_deficiency
 from manopt_torch.linalg.orthogonal import from_complement, polar, qr_unique, svd_or_nan, to_complement
 from manopt_torch.linalg.spectral import sym_sqrtm_pair, symmetric_part, tracks_derivatives
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
-from manopt_torch.manifolds.points import scale
+from manopt_torch.manifolds.points import axpy, scale
 from manopt_torch.manifolds.validation import positive_sizes
 
 
@@ -93,6 +93,7 @@ class FixedRank(Manifold):
         self.point_shape = ((m, k), (k, k), (n, k))
         self.dim = k * (m + n - k)
         self.typical_dist = float(self.dim)
+        self._inverse = OfLastMatrix(_inverse)  # of S
 
     def matrix(self, x: Any) -> torch.Tensor:
         r"""Return the matrix $U S V^\top$ that the point stands for, shape `(*batch, m, n)`."""
@@ -105,13 +106,11 @@ class FixedRank(Manifold):
         return dS, dU @ x[1], dV @ x[1].mT
 
     def inner(self, x: Any, u: Any, v: Any) -> torch.Tensor:
-        M, Up, Vp = self.components(x, u)
-        N, Wp, Zp = (M, Up, Vp) if v is u else self.components(x, v)
-        return (M * N).sum((-2, -1)) + (Up * Wp).sum((-2, -1)) + (Vp * Zp).sum((-2, -1))
+        a = _flattened(x, u)
+        return (a * (a if v is u else _flattened(x, v))).sum((-2, -1))
 
     def norm(self, x: Any, u: Any) -> torch.Tensor:
-        parts = [torch.linalg.vector_norm(part, dim=(-2, -1)) for part in self.components(x, u)]
-        return torch.linalg.vector_norm(torch.stack(parts, -1), dim=-1)
+        return torch.linalg.vector_norm(_flattened(x, u), dim=(-2, -1))
 
     def project_point(self, z: Any) -> FixedRankPoint:
         """Return the nearest matrix of rank k to a dense array, or the matrix of a triple in orthonormal factors."""
@@ -134,13 +133,13 @@ class FixedRank(Manifold):
         r"""Return the projection of an $m \times n$ matrix $Z$ from the products $Z V$ and $Z^\top U$."""
         U, S, V = x
         M = U.mT @ zv
-        return _velocity(S, M, zv - U @ M, _off(V, ztu))
+        return self._velocity(S, M, zv - U @ M, _off(V, ztu))
 
     def egrad2rgrad(self, x: Any, g: Any) -> FixedRankTangent:
         if isinstance(g, torch.Tensor):
             return self.project_tangent(x, g)
         U, S, V = x
-        inverse = torch.linalg.inv_ex(S).inverse
+        inverse = self._inverse(S)
         return FixedRankTangent(
             _off(U, g[0] @ (inverse.mT @ inverse)), g[1].clone(), _off(V, g[2] @ (inverse @ inverse.mT))
         )
@@ -149,7 +148,7 @@ class FixedRank(Manifold):
         (U, S, V), (dU, dS, dV) = x, u
         if isinstance(g, torch.Tensor):
             return self.ambient_hessian(x, h @ V, h.mT @ U, g @ dV, g.mT @ dU)
-        inverse = torch.linalg.inv_ex(S).inverse
+        inverse = self._inverse(S)
         gv, gtu = g[0] @ inverse.mT, g[2] @ inverse
         # symmetric anyway if f does not depend on the bases
         left = symmetric_part(g[1] @ S.mT - U.mT @ g[0])
@@ -167,16 +166,17 @@ class FixedRank(Manifold):
         From the products $H V$, $H^\top U$, $G \dot V$ and $G^\top \dot U$.
         """
         U, S, V = x
-        return _velocity(S, U.mT @ hv, _off(U, hv + gdv), _off(V, htu + gtdu))
+        return self._velocity(S, U.mT @ hv, _off(U, hv + gdv), _off(V, htu + gtdu))
 
     def retract_projection(self, x: Any, u: Any, t: Any = None) -> FixedRankPoint:
         """Return the matrix of rank k nearest to the straight step."""
         (U, S, V), (dU, dS, dV) = x, u
         moved = scale(S, t, 2)
-        rows, columns = _beside(U, dU), _beside(V, dV)
-        found = truncate_factored(rows, _blocks(S + scale(dS, t, 2), moved), columns)
+        rows, columns = beside(U, dU), beside(V, dV)
+        core = axpy(S, dS, t, 2)
+        found = truncate_factored(rows, core, moved, columns)
         if tracks_derivatives():
-            times, transposed = _products(U, S + scale(dS, t, 2), V, dU @ moved, dV @ moved.mT)
+            times, transposed = _products(U, core, V, dU @ moved, dV @ moved.mT)
             left, right = (torch.linalg.qr(side.detach()).Q for side in (rows, columns))
             found = map(with_value, truncate(times, transposed, left, right, U, V), found)
         return FixedRankPoint(*found)
@@ -188,10 +188,10 @@ class FixedRank(Manifold):
 
         $(U + U_p C^{-1})\, C\, (V + V_p C^{-\top})^\top$ with $C = S + M$; not finite where $C$ is singular.
         """
-        (U, S, V), (dU, dS, dV) = _step(x, u, t)
-        core = S + dS
-        inverse = torch.linalg.inv_ex(core).inverse
-        E, F = dU @ (S @ inverse), dV @ (inverse @ S).mT
+        (U, S, V), (dU, dS, dV) = x, u
+        core, moved = axpy(S, dS, t, 2), scale(S, t, 2)
+        inverse = _inverse(core)
+        E, F = dU @ (moved @ inverse), dV @ (inverse @ moved).mT
         eye = torch.eye(S.shape[-1], dtype=S.dtype, device=S.device)
         (a, a_inverse), (b, b_inverse) = (sym_sqrtm_pair(eye + D.mT @ D) for D in (E, F))
         return FixedRankPoint((U + E) @ a_inverse, a @ core @ b, (V + F) @ b_inverse)
@@ -205,11 +205,11 @@ class FixedRank(Manifold):
         """Project the matrix that the tangent vector stands for."""
         (U, S, V), (dU, dS, dV), (A, C, B) = x, u, y
         # it is [U dU] K [V dV]'
-        rows, K, columns = _beside(U, dU), _blocks(dS, S), _beside(V, dV)
-        p, q = rows.mT @ A, columns.mT @ B
-        inverse = torch.linalg.inv_ex(C).inverse
-        left, right = K @ q @ inverse, K.mT @ p @ inverse.mT
-        return FixedRankTangent(rows @ left - A @ (p.mT @ left), p.mT @ K @ q, columns @ right - B @ (q.mT @ right))
+        rows, K, columns = beside(U, dU), _blocks(dS, S), beside(V, dV)
+        p, q, inverse = rows.mT @ A, columns.mT @ B, self._inverse(C)
+        Kq = K @ q
+        left, right = Kq @ inverse, K.mT @ p @ inverse.mT
+        return FixedRankTangent(rows @ left - A @ (p.mT @ left), p.mT @ Kq, columns @ right - B @ (q.mT @ right))
 
     def injectivity_radius(self, x: Any = None) -> float | torch.Tensor:
         """Return the least singular value, the distance to the matrices of lower rank: no shorter step reaches them."""
@@ -231,7 +231,7 @@ class FixedRank(Manifold):
         (m, k), _, (n, _) = self.point_shape
         M, a, b = c.split([k * k, (m - k) * k, (n - k) * k], -1)
         Up = from_complement(U, a.unflatten(-1, (m - k, k)))
-        return _velocity(S, M.unflatten(-1, (k, k)), Up, from_complement(V, b.unflatten(-1, (n - k, k))))
+        return self._velocity(S, M.unflatten(-1, (k, k)), Up, from_complement(V, b.unflatten(-1, (n - k, k))))
 
     def random_point(self, *batch: int, generator: Any = None, dtype: Any = None, device: Any = None) -> FixedRankPoint:
         """Draw singular values uniformly in [0.5, 2] and their vectors uniformly."""
@@ -246,37 +246,35 @@ class FixedRank(Manifold):
         off = [torch.linalg.vector_norm(X.mT @ X - eye, dim=(-2, -1)) for X in (x[0], x[2])]
         return off[0] + off[1] + rank_deficiency(x[1])
 
+    def _velocity(self, S: torch.Tensor, M: torch.Tensor, Up: torch.Tensor, Vp: torch.Tensor) -> FixedRankTangent:
+        """Undo `components`."""
+        inverse = self._inverse(S)
+        return FixedRankTangent(Up @ inverse, M, Vp @ inverse.mT)
+
     def __repr__(self) -> str:
         (m, k), _, (n, _) = self.point_shape
         return f"FixedRank({m}, {n}, {k})"
 
 
-def _velocity(S: torch.Tensor, M: torch.Tensor, Up: torch.Tensor, Vp: torch.Tensor) -> FixedRankTangent:
-    """Undo `components`."""
-    inverse = torch.linalg.inv_ex(S).inverse
-    return FixedRankTangent(Up @ inverse, M, Vp @ inverse.mT)
+def _inverse(S: torch.Tensor) -> torch.Tensor:
+    return torch.linalg.inv_ex(S).inverse
+
+
+def _flattened(x: Any, u: Any) -> torch.Tensor:
+    """Return the transposes of $U_p$ and $V_p$ beside M, an isometry to arrays of k rows."""
+    S, (dU, M, dV) = x[1], u
+    left, right = S.mT @ dU.mT, S @ dV.mT
+    return torch.cat([left, right, M.expand(*left.shape[:-2], *M.shape[-2:])], -1)
 
 
 def _off(U: torch.Tensor, Z: torch.Tensor) -> torch.Tensor:
     return Z - U @ (U.mT @ Z)
 
 
-def _step(x: Any, u: Any, t: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Return the point and t times the tangent vector with the same batch axes."""
-    v = [scale(leaf, t, 2) for leaf in u]
-    pairs = [torch.broadcast_tensors(a, b) for a, b in zip(x, v, strict=True)]
-    return [a for a, _ in pairs], [b for _, b in pairs]
-
-
-def _beside(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
-    """Return the columns of A, then those of B."""
-    return torch.cat([A, B] if A.shape == B.shape else torch.broadcast_tensors(A, B), -1)
-
-
 def _blocks(core: torch.Tensor, S: torch.Tensor) -> torch.Tensor:
     """Return the block matrix [core, S; S, 0]."""
-    core, S = torch.broadcast_tensors(core, S)
-    return torch.cat([torch.cat([core, S], -1), torch.cat([S, torch.zeros_like(S)], -1)], -2)
+    upper, lower = beside(core, S), beside(S, torch.zeros_like(S))
+    return torch.cat([upper, lower] if upper.shape == lower.shape else torch.broadcast_tensors(upper, lower), -2)
 
 
 def _products(

@@ -1,7 +1,7 @@
 """Linear subspaces of a fixed dimension."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -106,8 +106,12 @@ class Grassmann(Manifold):
         return g - x @ (x.mH @ g)
 
     def ehess2rhess(self, x: torch.Tensor, g: torch.Tensor, h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        return Grassmann.ehess2rhess_at(self, x, g)(h, u)
+
+    def ehess2rhess_at(self, x: torch.Tensor, g: torch.Tensor) -> Callable[..., torch.Tensor]:
         # X* grad f is Hermitian if f does not depend on the basis; a rest is rounding
-        return self.project_tangent(x, h) - u @ symmetric_part(x.mH @ g)
+        inner = symmetric_part(x.mH @ g)
+        return lambda h, u: self.project_tangent(x, h) - u @ inner
 
     def retract_polar(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
         return polar(axpy(x, u, t, 2))

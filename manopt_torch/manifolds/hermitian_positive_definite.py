@@ -1,7 +1,7 @@
 """Hermitian positive definite matrices."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -86,6 +86,9 @@ class HermitianPositiveDefinite(Manifold):
 
     def ehess2rhess(self, x: torch.Tensor, g: torch.Tensor, h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         return self.geometry.ehess2rhess(x, g, h, u)
+
+    def ehess2rhess_at(self, x: torch.Tensor, g: torch.Tensor) -> Callable[..., torch.Tensor]:
+        return self.geometry.ehess2rhess_at(x, g)
 
     def retract_second_order(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
         return positive_or_nan(self.geometry.retract(x, scale(u, t, 2)))

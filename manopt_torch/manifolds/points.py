@@ -170,4 +170,7 @@ def axpy(
         return x + u
     if isinstance(t, torch.Tensor):
         return torch.addcmul(x, expand_right(t if t.dtype is x.dtype else t.to(x.dtype), ndim), u)
-    return torch.add(x, u, alpha=t)
+    try:
+        return torch.add(x, u, alpha=t)
+    except RuntimeError:  # a number beyond the range of float32, which is infinite there
+        return torch.add(x, u, alpha=math.copysign(math.inf, t))

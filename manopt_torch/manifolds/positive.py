@@ -115,7 +115,7 @@ class Positive(Manifold):
         return ratio.flatten(-self._ndim) if self._ndim else ratio[..., None]
 
     def from_coordinates(self, x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-        return x * c.reshape(*c.shape[:-1], *self.point_shape)
+        return x * c.reshape((*c.shape[:-1], *self.point_shape))
 
     def random_point(self, *batch: int, generator: Any = None, dtype: Any = None, device: Any = None) -> torch.Tensor:
         """Draw entries in [0.1, 10], uniformly in the logarithm."""

@@ -1,7 +1,7 @@
 """The unit sphere."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,6 +12,9 @@ from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
 from manopt_torch.manifolds.points import axpy, scale
 from manopt_torch.manifolds.validation import positive_sizes
+
+# a vector of so many entries is worth a dot product of the library
+_LONG = 64
 
 
 class Sphere(Manifold):
@@ -62,7 +65,7 @@ class Sphere(Manifold):
         self.typical_dist = math.pi
 
     def inner(self, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        return (u * v).sum(-1)
+        return _dot(u, v, False)
 
     def norm(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         return torch.linalg.vector_norm(u, dim=-1)
@@ -78,16 +81,20 @@ class Sphere(Manifold):
         return z / torch.linalg.vector_norm(z, dim=-1, keepdim=True)
 
     def project_tangent(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        return torch.addcmul(z, (x * z).sum(-1, True), x, value=-1)
+        return torch.addcmul(z, _dot(x, z), x, value=-1)
 
     def egrad2rgrad(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-        return torch.addcmul(g, (x * g).sum(-1, True), x, value=-1)
+        return torch.addcmul(g, _dot(x, g), x, value=-1)
 
     def ehess2rhess(self, x: torch.Tensor, g: torch.Tensor, h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        return self.project_tangent(x, torch.addcmul(h, (x * g).sum(-1, True), u, value=-1))
+        return Sphere.ehess2rhess_at(self, x, g)(h, u)
+
+    def ehess2rhess_at(self, x: torch.Tensor, g: torch.Tensor) -> Callable[..., torch.Tensor]:
+        slope = _dot(x, g)
+        return lambda h, u: self.project_tangent(x, torch.addcmul(h, slope, u, value=-1))
 
     def retract_projection(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
-        y = axpy(x, u, t, 1)
+        y = torch.add(x, u, alpha=t) if type(t) is float else axpy(x, u, t, 1)
         return y / torch.linalg.vector_norm(y, dim=-1, keepdim=True)
 
     retract_default = retract_projection
@@ -151,6 +158,16 @@ class Sphere(Manifold):
 
     def off_manifold(self, x: torch.Tensor) -> torch.Tensor:
         return (torch.linalg.vector_norm(x, dim=-1) - 1).abs()
+
+
+def _dot(u: torch.Tensor, v: torch.Tensor, keepdim: bool = True) -> torch.Tensor:
+    """Return the sum of products over the last axis; of two long vectors in one pass, without their product in between.
+
+    It is rounded otherwise than in a batch: short vectors, whose product is cheap, keep a batch's bits.
+    """
+    if u.dim() == v.dim() == 1 and len(u) >= _LONG and u.dtype == v.dtype:
+        return torch.dot(u, v)
+    return (u * v).sum(-1, keepdim)
 
 
 def _smaller_of_two(x: torch.Tensor) -> torch.Tensor:

@@ -1,15 +1,15 @@
 """Orthonormal frames."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
 from manopt_torch.errors import OptionsError
-from manopt_torch.linalg.frame_log import frame_log, frame_tolerance
+from manopt_torch.linalg.frame_log import frame_log, frame_tolerance, square_frame_log
 from manopt_torch.linalg.frames import frame_step, frame_tangent, frame_transport
-from manopt_torch.linalg.orthogonal import cayley, from_complement, polar, qr_unique, to_complement
+from manopt_torch.linalg.orthogonal import cayley, from_complement, polar, qr_unique, svd_or_nan, to_complement
 from manopt_torch.linalg.scalar import safe_sqrt
 from manopt_torch.linalg.skew import skew_dim, skew_from_vector, skew_to_vector
 from manopt_torch.linalg.spectral import symmetric_part
@@ -43,13 +43,15 @@ class Stiefel(Manifold):
       $W$, of second order for that one; "exp". All but "cayley" have an inverse, NaN outside their image;
     - `parallel_transport` is exact for both metrics; `transport` projects.
 
-    The logarithm has no closed form: a fixed number of rounds of a damped Newton iteration, in the at most $2p$
-    dimensions that matter, finds it up to rounding. It does so for all points within nine tenths of the injectivity
-    radius and for most beyond. `log_defined` is true where the iteration converged to a vector shorter than that
-    radius, which is then the only shortest one. Other results may be a longer geodesic, or where it did not converge
-    the best vector found. Square real frames have two components, those that turn and those that mirror: no path leads
-    from one to the other, so that the distance is infinite there. The work grows like $p^6$: it is meant for $p$ up to
-    about 20. `log` and what follows from it (`dist`, `parallel_transport`) have two derivatives.
+    Square frames turn by the matrix logarithm: $\log_X(Y) = X \log(X^* Y)$ for both metrics, and `log_defined` is true
+    unless $X^* Y$ has the eigenvalue -1. Real ones have two components, those that turn and those that mirror: no path
+    leads from one to the other, so that the distance is infinite there; `log` then ends at $Y$ with the last column
+    reversed. For $p < n$ the logarithm has no closed form: a fixed number of rounds of a damped Newton iteration, in
+    the at most $2p$ dimensions that matter, finds it up to rounding. It does so for all points within nine tenths of
+    the injectivity radius and for most beyond. `log_defined` is true where the iteration converged to a vector shorter
+    than that radius, which is then the only shortest one. Other results may be a longer geodesic, or where it did not
+    converge the best vector found. The work grows like $p^6$: it is meant for $p$ up to about 20. `log` and what
+    follows from it (`dist`, `parallel_transport`) have two derivatives.
     `exp` is NaN for steps longer than a few hundred, dozens of times around.
 
     The injectivity radius is $\pi$ ($\pi\sqrt2$ if $p = n$) for the Euclidean metric and $\pi$ for the canonical one if
@@ -114,6 +116,7 @@ class Stiefel(Manifold):
             raise OptionsError(f"Stiefel({n}, {p}): has only two points; take a larger n")
         self.typical_dist = math.sqrt(p)
         self._kappa = _METRICS[metric]
+        self._is_square = p == n
 
     def inner(self, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         product = real_inner(u, v, _AXES)
@@ -137,13 +140,21 @@ class Stiefel(Manifold):
         return frame_tangent(x, g) if self._kappa == 2 else g - x @ (g.mH @ x)
 
     def ehess2rhess(self, x: torch.Tensor, g: torch.Tensor, h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        return Stiefel.ehess2rhess_at(self, x, g)(h, u)
+
+    def ehess2rhess_at(self, x: torch.Tensor, g: torch.Tensor) -> Callable[..., torch.Tensor]:
         inner = x.mH @ g
-        bent = h - u @ symmetric_part(inner)
+        weights = symmetric_part(inner)
         if self._kappa == 2:
-            return frame_tangent(x, bent)
+            return lambda h, u: frame_tangent(x, h - u @ weights)
         normal = g - x @ inner
-        bent = bent - 0.5 * (normal @ (x.mH @ u) + x @ (normal.mH @ u))
-        return bent - x @ (bent.mH @ x)
+
+        def canonical(h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+            bent = h - u @ weights
+            bent = bent - 0.5 * (normal @ (x.mH @ u) + x @ (normal.mH @ u))
+            return bent - x @ (bent.mH @ x)
+
+        return canonical
 
     # ---- retractions --------------------------------------------------------------------------------------------
     def retract_qr(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
@@ -184,19 +195,24 @@ class Stiefel(Manifold):
     def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         u = self.log(x, y)
         square = self.inner(x, u, u)
-        n, p = self.point_shape
-        if p < n or self.field == "complex":
+        if not self._is_square or self.field == "complex":
             return square
         return torch.where(torch.linalg.det((x.mT @ y).detach()) < 0, math.inf, square)
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return frame_log(x, y, self._kappa)[0]
+        return square_frame_log(x, y) if self._is_square else frame_log(x, y, self._kappa)[0]
 
     def log_defined(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        if self._is_square:
+            # singular values are 2 cos(angle / 2); nearer to pi than this, the turn of `log` is rounding error
+            return svd_or_nan(x + y)[1][..., -1] > 8 * self.point_shape[0] * torch.finfo(x.dtype).eps
         u, residual = frame_log(x, y, self._kappa)
         return (residual <= frame_tolerance(x)) & (self.norm(x, u) < self.injectivity_radius())
 
     def parallel_transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        if self._is_square:  # half the turn on either side
+            half = self.exp(x, self.log(x, y), 0.5)
+            return frame_tangent(y, half @ (x.mH @ u) @ (x.mH @ half))
         x, y, u = torch.broadcast_tensors(x, y, u)
         return frame_tangent(y, frame_transport(x, self.log(x, y), u, self._kappa))
 

@@ -1,7 +1,7 @@
 """Symmetric positive definite matrices."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -128,6 +128,9 @@ class SymmetricPositiveDefinite(Manifold):
 
     def ehess2rhess(self, x: torch.Tensor, g: torch.Tensor, h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         return self.geometry.ehess2rhess(x, g, h, u)
+
+    def ehess2rhess_at(self, x: torch.Tensor, g: torch.Tensor) -> Callable[..., torch.Tensor]:
+        return self.geometry.ehess2rhess_at(x, g)
 
     def exp(self, x: torch.Tensor, u: torch.Tensor, t: float | torch.Tensor | None = None) -> torch.Tensor:
         return positive_or_nan(self.geometry.exp(x, scale(u, t, 2)))

@@ -19,6 +19,11 @@ def batch_shape(M: "Manifold", x: Any) -> tuple[int, ...]:
     Raises:
         ShapeError: if the shape or the tuple structure is not that of a point.
     """
+    if isinstance(x, torch.Tensor):
+        got, own = tuple(x.shape), M.point_shape
+        split = len(got) - len(own)
+        if split >= 0 and got[split:] == own:  # so for all points but tuples
+            return got[:split]
     tensors, shapes = leaves(x), leaf_shapes(M.point_shape)
     if len(tensors) != len(shapes):
         raise ShapeError(

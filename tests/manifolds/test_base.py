@@ -10,6 +10,7 @@ import torch
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds import Manifold, Power, Product, Sphere
 from manopt_torch.manifolds.bases import gram_matrix
+from manopt_torch.problems import HessianProblem, get_hessian
 from manopt_torch.testing.check_manifold import check_manifold
 
 
@@ -100,6 +101,24 @@ def test_a_manifold_may_have_retractions_only(batch: tuple[int, ...]) -> None:
         assert not (M.has_exp or M.has_log)
         report = check_manifold(M, batch=batch)
         assert report.passed, str(report)
+
+
+def test_hessian_products_follow_the_formula_that_a_class_writes() -> None:
+    class Doubled(Sphere):
+        def ehess2rhess(self, x: Any, g: Any, h: Any, u: Any) -> Any:
+            return 2 * Sphere.ehess2rhess(self, x, g, h, u)
+
+    class Inherited(Sphere):
+        pass
+
+    x = Sphere(3).random_point(4, dtype=torch.float64)
+    u = Sphere(3).project_tangent(x, torch.ones_like(x))
+    plain, same, doubled = (
+        get_hessian(HessianProblem(M, lambda x: (x**3).sum(-1)), x, u) for M in (Sphere(3), Inherited(3), Doubled(3))
+    )
+    assert torch.equal(same, plain) and torch.equal(doubled, 2 * plain)
+    expected = Sphere(3).project_tangent(x, 6 * x * u) - 3 * (x**3).sum(-1, True) * u
+    torch.testing.assert_close(plain, expected, rtol=1e-12, atol=1e-13)
 
 
 def test_what_is_missing_is_said_with_what_to_use() -> None:

@@ -85,3 +85,18 @@ def test_no_edge_of_a_point_with_itself_is_nan():
 def test_bad_arguments_are_refused(make):
     with pytest.raises(OptionsError):
         make()
+
+
+def test_distances_between_points_far_apart() -> None:
+    M, g = Hyperboloid(3), torch.Generator().manual_seed(0)
+    r = torch.tensor([1e-3, 1.0, 5.0, 10.0, 18.0, 20.0, 40.0, 100.0, 300.0], dtype=torch.float64)
+    x = M.random_point(generator=g, dtype=torch.float64).expand(len(r), 3)
+    for near in (x, torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64).expand(len(r), 3)):
+        u = M.random_tangent(near, generator=g)
+        y = M.exp(near, u / M.norm(near, u)[:, None], r)
+        torch.testing.assert_close(M.squared_dist(near, y), r * r, rtol=1e-11, atol=0)
+        torch.testing.assert_close(M.dist(y, near), r, rtol=1e-11, atol=0)
+    # where nothing can be said, nothing is: a cost below all others would draw every line search there
+    a = M.exp(x, M.random_tangent(x, generator=g), 10 * r)
+    b = M.exp(a, M.random_tangent(a, generator=g), r)
+    assert not (M.squared_dist(a, b) < 0).any()

@@ -49,3 +49,13 @@ def test_float_and_tensor_steps_round_alike(dtype: torch.dtype, shape: tuple[int
     assert points.axpy(x, u, step, ndim).dtype == dtype
     assert points.scale(u, None, ndim) is u
     assert torch.equal(points.axpy(x, u, None, ndim), x + u)
+
+
+def test_steps_beyond_the_range_of_float32_are_infinite_for_floats_too() -> None:
+    x, u = torch.ones(4), torch.tensor([1.0, -1.0, 1e-30, 0.0])
+    for t in (1e39, -1e39):
+        there = points.axpy(x, u, t, 1)
+        assert torch.equal(there[:3], t * u[:3] * 1e30) and there[3].isnan()
+        torch.testing.assert_close(
+            there, points.axpy(x, u, torch.tensor(t, dtype=torch.float64), 1), rtol=0, atol=0, equal_nan=True
+        )

@@ -68,3 +68,11 @@ def test_another_unit_of_length():
 def test_bad_arguments_are_refused(make):
     with pytest.raises(OptionsError):
         make()
+
+
+def test_coordinates_of_a_positive_number() -> None:
+    M, x, u = Positive(), torch.tensor(2.0, dtype=D), torch.tensor(3.0, dtype=D)
+    for batch in ((), (4,)):
+        c = M.to_coordinates(x.expand(batch), u.expand(batch))
+        assert c.shape == (*batch, 1) and torch.equal(c, torch.full_like(c, 1.5))
+        assert torch.equal(M.from_coordinates(x.expand(batch), c), u.expand(batch))

@@ -163,3 +163,16 @@ def test_geodesic_steps_do_not_drift_off_the_sphere() -> None:
     for _ in range(500):
         x = M.exp(x, M.egrad2rgrad(x, 2 * a * x), -0.015)
     assert M.off_manifold(x) < 1e-15
+
+
+@pytest.mark.parametrize("n", [63, 64, 500])
+def test_a_long_lone_vector_agrees_with_its_place_in_a_batch(n: int) -> None:
+    M, generator = Sphere(n), torch.Generator().manual_seed(n)
+    x = M.random_point(2, dtype=torch.float64, generator=generator)
+    u, z = (torch.randn(2, n, dtype=torch.float64, generator=generator) for _ in range(2))
+    u = M.project_tangent(x, u)
+    truth = math.fsum((u[0] * z[0]).tolist())
+    assert abs(float(M.inner(x[0], u[0], z[0])) - truth) < 1e-13 * n
+    torch.testing.assert_close(M.project_tangent(x[0], z[0]), M.project_tangent(x, z)[0], rtol=0, atol=1e-15 * n)
+    torch.testing.assert_close(M.egrad2rgrad(x[0], z[0]), M.egrad2rgrad(x, z)[0], rtol=0, atol=1e-15 * n)
+    assert M.inner(x[0], u[0], z[0].float()).dtype == torch.float64

@@ -1,10 +1,13 @@
 """The affine-invariant metric of symmetric and Hermitian positive definite matrices."""
 
+from collections.abc import Callable
+
 import torch
 
 from manopt_torch.linalg.cholesky import cholesky_or_nan, congruence
 from manopt_torch.linalg.cholesky_pair import cholesky_pair
 from manopt_torch.linalg.definite_pencil import NEAR
+from manopt_torch.linalg.known_value import OfLastMatrix
 from manopt_torch.linalg.spectral import sym_expm, sym_sqrtm, symmetric_part
 from manopt_torch.linalg.whitening import affine_invariant_log, affine_invariant_squared_distance
 from manopt_torch.manifolds.fields import real_inner
@@ -14,14 +17,17 @@ from manopt_torch.manifolds.spd_metrics.interface import SpdMetric
 class AffineInvariant(SpdMetric):
     r"""$\operatorname{tr}(X^{-1} U X^{-1} V)$, by congruence with the inverse Cholesky factor ("whitening")."""
 
+    def __init__(self) -> None:
+        self._pair = OfLastMatrix(cholesky_pair)
+
     def flatten(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        return congruence(cholesky_pair(x)[1], u)
+        return congruence(self._pair(x)[1], u)
 
     def unflatten(self, x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-        return symmetric_part(congruence(cholesky_or_nan(x), c))
+        return symmetric_part(congruence(self._factor(x), c))
 
     def inner(self, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        inverse = cholesky_pair(x)[1]
+        inverse = self._pair(x)[1]
         a = congruence(inverse, u)
         b = a if v is u else congruence(inverse, v)
         return real_inner(a, b, (-2, -1))
@@ -30,13 +36,17 @@ class AffineInvariant(SpdMetric):
         return affine_invariant_squared_distance(x, y)
 
     def egrad2rgrad(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-        return symmetric_part(x @ symmetric_part(g) @ x)
+        return symmetric_part(x @ g @ x)  # which is that of the symmetric part of g
 
     def ehess2rhess(self, x: torch.Tensor, g: torch.Tensor, h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        return symmetric_part((x @ symmetric_part(h) + u @ symmetric_part(g)) @ x)
+        return self.ehess2rhess_at(x, g)(h, u)
+
+    def ehess2rhess_at(self, x: torch.Tensor, g: torch.Tensor) -> Callable[..., torch.Tensor]:
+        g = symmetric_part(g)
+        return lambda h, u: symmetric_part((x @ h + u @ g) @ x)
 
     def exp(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        factor, inverse = cholesky_pair(x)
+        factor, inverse = self._pair(x)
         whitened = congruence(inverse, u)
         # a short step is added to x, so that no step ends at x in all its bits; a long one would cancel with it
         near = real_inner(whitened, whitened, (-2, -1)) < NEAR
@@ -47,27 +57,30 @@ class AffineInvariant(SpdMetric):
         return affine_invariant_log(x, y)
 
     def retract(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        half = torch.linalg.solve_triangular(cholesky_or_nan(x), u, upper=False)
+        half = torch.linalg.solve_triangular(self._factor(x), u, upper=False)
         return symmetric_part(torch.add(x + u, half.mH @ half, alpha=0.5))
 
     def inverse_retract(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        factor, inverse = cholesky_pair(x)
+        factor, inverse = self._pair(x)
         difference = congruence(inverse, y - x)  # 2 (whitened y) - I is I + 2 difference
         eye = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
         return symmetric_part(congruence(factor, sym_sqrtm(torch.add(eye, difference, alpha=2)) - eye))
 
     def parallel_transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        factor, inverse = cholesky_pair(x)
+        factor, inverse = self._pair(x)
         carrier = factor @ sym_sqrtm(congruence(inverse, y)) @ inverse
         return symmetric_part(congruence(carrier, u))
+
+    def _factor(self, x: torch.Tensor) -> torch.Tensor:
+        return self._pair(x)[0] if self._pair.remembers(x) else cholesky_or_nan(x)
 
     # ---- the connection ---------------------------------------------------------------------------------------------
     def bend(self, x: torch.Tensor, u: torch.Tensor, dx: torch.Tensor) -> torch.Tensor:
         r"""Return $\operatorname{sym}(\dot X X^{-1} U)$, the velocity of a vector that is carried parallel."""
-        inverse = cholesky_pair(x)[1]
+        inverse = self._pair(x)[1]
         return symmetric_part((dx @ inverse.mH) @ (inverse @ u))
 
     def bent_gradient(self, x: torch.Tensor, u: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         r"""Return the array whose product with $\dot X$ is that of `g` with `bend(x, u, dx)`."""
-        inverse = cholesky_pair(x)[1]
+        inverse = self._pair(x)[1]
         return symmetric_part(symmetric_part(g) @ (u @ inverse.mH) @ inverse)

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -52,6 +53,10 @@ class SpdMetric(ABC):
     @abstractmethod
     def ehess2rhess(self, x: torch.Tensor, g: torch.Tensor, h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         """Convert a Euclidean Hessian-vector product."""
+
+    def ehess2rhess_at(self, x: torch.Tensor, g: torch.Tensor) -> Callable[..., torch.Tensor]:
+        """Return `ehess2rhess` at one point, a function of `h` and `u`."""
+        return lambda h, u: self.ehess2rhess(x, g, h, u)
 
     @abstractmethod
     def exp(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
