@@ -62,6 +62,8 @@ def first_failures(
     if ok.is_meta:
         return []
     with host_read():
+        if not ok.dim():
+            return [] if ok.item() else [()]
         if bool(ok.all()):
             return []
         return [tuple(row) for row in torch.nonzero(~ok)[:limit].tolist()]

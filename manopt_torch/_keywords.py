@@ -20,13 +20,13 @@ class KnownKeywords:
             if args or kwargs:  # with a `__new__` of ours, Python itself would swallow them
                 raise UnknownKeywordError(f"{cls.__name__} takes no arguments, got {_told(args, kwargs)}")
         elif kwargs:
-            _check_keywords(cls.__name__, _signature_of(cls), kwargs)
+            _check_keywords(cls.__name__, _keywords_of_class(cls), kwargs)
         return object.__new__(cls)
 
 
 def strict_keywords(front: Callable[P, R]) -> Callable[P, R]:
     """Make a front function answer an unknown keyword with the list of those it knows."""
-    known = signature(front)
+    known = _keywords_of(front)
 
     @wraps(front)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -37,19 +37,23 @@ def strict_keywords(front: Callable[P, R]) -> Callable[P, R]:
 
 
 @cache
-def _signature_of(kind: type) -> Any:
-    """Return the signature of a constructor; taking it apart costs as much as a step."""
-    return signature(kind.__init__)
+def _keywords_of_class(kind: type) -> dict[str, None] | None:
+    return _keywords_of(kind.__init__)
 
 
-def _check_keywords(name: str, known: Any, given: dict[str, Any]) -> None:
-    parameters = known.parameters.values()
+def _keywords_of(fn: Callable[..., Any]) -> dict[str, None] | None:
+    """Return the names of a function's parameters in their order; None if it takes any keyword."""
+    parameters = signature(fn).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return {parameter.name: None for parameter in parameters if parameter.name != "self"}
+
+
+def _check_keywords(name: str, accepted: dict[str, None] | None, given: dict[str, Any]) -> None:
+    if accepted is None or given.keys() <= accepted.keys():
         return
-    accepted = [parameter.name for parameter in parameters if parameter.name != "self"]
     unknown = [key for key in given if key not in accepted]
-    if unknown:
-        raise UnknownKeywordError(f"{name} got unknown keyword {', '.join(unknown)}; it takes {', '.join(accepted)}")
+    raise UnknownKeywordError(f"{name} got unknown keyword {', '.join(unknown)}; it takes {', '.join(accepted)}")
 
 
 def _told(args: tuple, kwargs: dict[str, Any]) -> str:

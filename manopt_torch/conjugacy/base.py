@@ -3,6 +3,10 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
+import torch
+
+from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.plans.options import Functor
 
 
@@ -22,7 +26,7 @@ class Proposal:
         along: $\langle g_+, \mathcal T\delta\rangle$, likewise.
     """
 
-    __slots__ = ("_change", "along", "carried", "gradient", "preconditioned", "slope", "square", "x")
+    __slots__ = ("_change", "_difference", "along", "carried", "gradient", "preconditioned", "slope", "square", "x")
 
     def __init__(self, x: Any, gradient: Any, preconditioned: Any, carried: Any, square: Any, along: Any) -> None:
         self.x = x
@@ -33,12 +37,23 @@ class Proposal:
         self.along = along
         self.slope: Any = None  # of the new direction, once the coefficient is known
         self._change: Any = None
+        self._difference: Any = None
 
     def change(self, p: Any, o: Any) -> Any:
         r"""Return the change of the gradient, $y = g_+ - \mathcal T g$, computed once for all rules of a step."""
         if self._change is None:
-            self._change = o.lane.axpy(self.gradient, -1.0, p.M.transport(o.x, self.x, o.gradient))
+            self._change = map_leaves(torch.sub, self.gradient, p.M.transport(o.x, self.x, o.gradient))
         return self._change
+
+    def difference(self, p: Any, o: Any) -> Any:
+        r"""Return what has the same inner products with tangent vectors at the new point as `change` has.
+
+        Where $\mathcal T$ is the orthogonal projection this is $g_+ - g$: one transport less.
+        """
+        if self._difference is None:
+            projects = p.M.is_embedded and type(p.M).transport is Manifold.transport
+            self._difference = map_leaves(torch.sub, self.gradient, o.gradient) if projects else self.change(p, o)
+        return self._difference
 
 
 class ConjugateCoefficient(Functor, ABC):

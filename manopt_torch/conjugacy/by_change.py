@@ -53,9 +53,10 @@ class HestenesStiefelCoefficient(ConjugateCoefficient):
 
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Return the ratio."""
-        lane, q = o.lane, o.proposal
-        below = lane.scalar(p.M.inner(q.x, q.change(p, o), q.carried))
-        return _clipped(lane, lane.div(_by_change(p, o), below), self.nonnegative)
+        lane, q, inner = o.lane, o.proposal, p.M.inner
+        y = q.difference(p, o)
+        beta = lane.div(lane.scalar(inner(q.x, q.preconditioned, y)), lane.scalar(inner(q.x, y, q.carried)))
+        return _clipped(lane, beta, self.nonnegative)
 
 
 @dataclass(eq=False, repr=False)
@@ -126,7 +127,7 @@ class HagerZhangCoefficient(ConjugateCoefficient):
 
 def _by_change(p: Any, o: Any) -> Any:
     q = o.proposal
-    return o.lane.scalar(p.M.inner(q.x, q.preconditioned, q.change(p, o)))
+    return o.lane.scalar(p.M.inner(q.x, q.preconditioned, q.difference(p, o)))
 
 
 def _clipped(lane: Any, beta: Any, nonnegative: bool) -> Any:

@@ -89,7 +89,7 @@ class BealeRestartCoefficient(ConjugateCoefficient):
         """Return the coefficient, or zero."""
         lane, q = o.lane, o.proposal
         # <g+, P T g> = <P g+, g+ - y>
-        mixed = q.square - lane.scalar(p.M.inner(q.x, q.preconditioned, q.change(p, o)))
+        mixed = q.square - lane.scalar(p.M.inner(q.x, q.preconditioned, q.difference(p, o)))
         far = abs(mixed) > self.threshold * q.square
         beta = as_scalar(lane, self.coefficient(p, o, i))
         return lane.where(far, 0.0, beta)

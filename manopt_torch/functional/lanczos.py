@@ -30,7 +30,8 @@ class Krylov:
     def __init__(self, lane: Any, model: QuadraticModel) -> None:
         self._lane, self._model = lane, model
         g = model.gradient
-        self.gamma = lane.sqrt(lane.scalar(model.M.inner(model.x, g, g)))  # length of the gradient
+        # length of the gradient
+        self.gamma = lane.scalar(model.M.norm(model.x, g)) if model.norm is None else model.norm
         self.vectors: list[Tangent] = []
         self.diagonal: list[Scalar] = []
         self.beside: list[Scalar] = []  # the last one is the length of what is left over
@@ -38,7 +39,8 @@ class Krylov:
 
     def grow(self, run: Mask) -> None:
         """Add a vector: one product with the Hessian. Problems that do not run keep to a finite vector."""
-        lane, (M, x, _, hessian, _) = self._lane, self._model
+        lane, model = self._lane, self._model
+        M, x, hessian = model.M, model.x, model.hessian
         inverse = lane.div(1.0, lane.where(self._length > 0, self._length, 1.0))
         q = lane.pick(run & (self._length > 0), lane.scale(inverse, self._rest), self._fallback())
         v = hessian(q)

@@ -1,7 +1,10 @@
 """Line searches as pure functions of a lane, a probe and numbers."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
+
+import torch
 
 from manopt_torch._typing import Mask, Scalar
 
@@ -24,6 +27,12 @@ class Found(NamedTuple):
     step: Scalar
     trial: Trial
     failed: Mask
+
+
+@cache  # searches ask at every step
+def rounding(dtype: torch.dtype) -> float:
+    """Return the relative spacing of the numbers of a dtype."""
+    return torch.finfo(dtype).eps
 
 
 class ArmijoRule(NamedTuple):
@@ -77,6 +86,8 @@ def armijo(
 
     trial, earlier, back, mixed = probe(step), step, None, False
     growing, good = judge(step, trial, active if rule.max_increases else None)
+    if lane.lone and good and not growing:  # over at once, as most searches are
+        return Found(step, trial, False)
     growing, shrinking = lane.full(False) if growing is None else growing, lane.without(active, good)
     grow, shrink = lane.any_of(growing, shrinking)
     rounds, floor = 0, None

@@ -22,6 +22,8 @@ from manopt_torch.manifolds.points import axpy, expand_right, first_leaf, leaves
 _META_CYCLE = 3
 # so few entries are looked at one by one in less time than a torch call takes
 _FEW = 32
+# so many entries are more than the kernel of the maximum norm is good for
+_MANY = 200
 # so many entries are more than the cache of a core holds
 _LARGE = 200_000
 _meta_calls = [0]
@@ -52,107 +54,101 @@ def count_active(mask: torch.Tensor | bool) -> int:
         return int(torch.count_nonzero(mask).item())
 
 
+def _largest(leaf: torch.Tensor) -> float:
+    """Return the largest absolute entry; NaN if there is one."""
+    # the maximum norm carries NaN along and, unlike others, cannot overflow; its kernel is slow for many entries
+    size = torch.linalg.vector_norm(leaf, math.inf) if leaf.numel() <= _MANY else leaf.abs().amax()
+    return size.item()
+
+
 class Lone:
     """The lane of one problem without batch axes on the CPU: scalars are Python floats, masks Python bools."""
 
+    # methods are ordinary ones, which Python finds faster than static ones
+    __slots__ = ()
     lone = True
     shape: tuple[int, ...] = ()
 
-    @staticmethod
-    def scalar(value: Any) -> Any:
+    def scalar(self, value: Any) -> Any:
         """Turn a `()` tensor into a number."""
-        return value.item() if isinstance(value, torch.Tensor) else value
+        try:
+            return value.item()  # what is asked nearly always
+        except AttributeError:
+            return value
 
-    @staticmethod
-    def trial_cost(value: torch.Tensor) -> float:
+    def trial_cost(self, value: torch.Tensor) -> float:
         """Turn the cost of a trial into a number: infinity, which no test accepts, if it is not finite."""
         number = value.item()
         return number if math.isfinite(number) else math.inf
 
-    @staticmethod
-    def full(value: Any) -> Any:
+    def full(self, value: Any) -> Any:
         """Return a scalar that is `value` for every problem."""
         return value
 
-    @staticmethod
-    def any(mask: bool) -> bool:
+    def any(self, mask: bool) -> bool:
         """Tell whether the mask holds for any problem."""
         return mask
 
-    @staticmethod
-    def any_of(*masks: bool) -> tuple[bool, ...]:
+    def any_of(self, *masks: bool) -> tuple[bool, ...]:
         """Tell of each mask whether it holds for any problem."""
         return masks
 
-    @staticmethod
-    def not_(mask: bool) -> bool:
+    def not_(self, mask: bool) -> bool:
         """Negate a mask (`~True` is -2 in Python)."""
         return not mask
 
-    @staticmethod
-    def without(a: bool, b: bool) -> bool:
+    def without(self, a: bool, b: bool) -> bool:
         """Tell where `a` holds and `b` does not."""
         return a and not b
 
-    @staticmethod
-    def where(mask: bool, a: Any, b: Any) -> Any:
+    def where(self, mask: bool, a: Any, b: Any) -> Any:
         """Choose scalars or masks."""
         return a if mask else b
 
     pick = where  # points and tangents too
 
-    @staticmethod
-    def isfinite(value: float) -> bool:
+    def isfinite(self, value: float) -> bool:
         """Tell whether a scalar is neither NaN nor infinite."""
         return math.isfinite(value)
 
-    @staticmethod
-    def sqrt(value: float) -> float:
+    def sqrt(self, value: float) -> float:
         """Return the square root, rounded as torch rounds it; NaN for negative numbers."""
         return torch.scalar_tensor(value, dtype=torch.float64).sqrt_().item()
 
-    @staticmethod
-    def div(a: float, b: float) -> float:
+    def div(self, a: float, b: float) -> float:
         """Divide as IEEE 754 does, also by zero."""
         if b:
             return a / b
         return math.nan if a == 0 or a != a else math.copysign(math.inf, a) * math.copysign(1.0, b)
 
-    @staticmethod
-    def min(a: float, b: float) -> float:
+    def min(self, a: float, b: float) -> float:
         """Return the smaller one; NaN wins."""
         return a if a != a or a < b else b
 
-    @staticmethod
-    def max(a: float, b: float) -> float:
+    def max(self, a: float, b: float) -> float:
         """Return the larger one; NaN wins."""
         return a if a != a or a > b else b
 
-    @staticmethod
-    def axpy(x: Any, s: float, u: Any) -> Any:
+    def axpy(self, x: Any, s: float, u: Any) -> Any:
         """Return `x + s * u` for points or tangents."""
         if isinstance(x, torch.Tensor):
-            return torch.add(x, u, alpha=s)
+            return axpy(x, u, s, 0)
         return map_leaves(lambda a, b: axpy(a, b, s, 0), x, u)
 
-    @staticmethod
-    def scale(s: float, u: Any) -> Any:
+    def scale(self, s: float, u: Any) -> Any:
         """Return `s * u` for points or tangents."""
-        return map_leaves(lambda a: scale(a, s, 0), u)
+        return u * s if isinstance(u, torch.Tensor) else map_leaves(lambda a: scale(a, s, 0), u)
 
-    @staticmethod
-    def size(u: Any) -> float:
+    def size(self, u: Any) -> float:
         """Return the largest absolute entry of a point or tangent; NaN if there is one."""
-        # the maximum norm carries NaN along and, unlike others, cannot overflow
-        sizes = [torch.linalg.vector_norm(leaf, ord=math.inf).item() for leaf in leaves(u)]
+        sizes = [_largest(leaf) for leaf in leaves(u)]
         return sizes[0] if len(sizes) == 1 else math.nan if any(s != s for s in sizes) else max(sizes)
 
-    @staticmethod
-    def finite(u: Any) -> bool:
+    def finite(self, u: Any) -> bool:
         """Tell whether every entry of a point, tangent or scalar is finite."""
         if isinstance(u, torch.Tensor) and u.dim() < 2 and u.numel() <= _FEW:
             return all(map(cmath.isfinite, u.tolist())) if u.dim() else cmath.isfinite(u.item())
-        return math.isfinite(Lone.size(u))
+        return math.isfinite(self.size(u))
 
 
 class Batch:

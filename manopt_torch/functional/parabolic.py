@@ -7,7 +7,7 @@ from manopt_torch._typing import Mask, Scalar
 from manopt_torch.functional.linesearch import Found, Trial
 
 # a parabola is believed only so far
-_LEAST_SHRINKING, _MOST_SHRINKING, _MOST_GROWTH = 0.7, 0.1, 10.0
+_LEAST_SHRINKING, _MOST_SHRINKING, _MOST_GROWTH = 0.7, 0.1, 100.0
 # the next guess where the cost bends down, or does not bend
 _STRAIGHT_GROWTH = 4.0
 # after so many shrinking rounds it is worth asking for the smallest step that still moves the point
@@ -56,17 +56,23 @@ def parabolic(
     References:
         [NocedalWright:2006], section 3.5.
     """
-    slack, noise = rule.slack * abs(cost), rule.noise * abs(cost)
+    size = abs(cost)
+    slack, noise = rule.slack * size, rule.noise * size
 
     def evaluate(s: Scalar) -> tuple[Trial, Scalar, Mask, Scalar]:
+        """Return a trial, its value, whether it is low enough, and the minimum of the parabola through it."""
         trial = probe(s)
-        value = lane.trial_cost(trial.cost)
-        low = value <= cost + rule.sufficient_decrease * s * slope + slack
-        return trial, value, low, _minimum(lane, cost, slope, s, value, noise)
+        value, linear = lane.trial_cost(trial.cost), s * slope
+        bend = value - cost - linear
+        # where rounding hides the bend the step itself
+        straight = lane.where(-linear > 10.0 * noise, _STRAIGHT_GROWTH * s, s)
+        minimum = lane.where(bend > noise, lane.div(-0.5 * linear * s, bend), straight)
+        return trial, value, value <= cost + rule.sufficient_decrease * linear + slack, minimum
 
     trial, value, low, minimum = evaluate(step)
-    high = active & lane.not_(low)
-    longer = active & low & (minimum > rule.growth_threshold * step)
+    longer, high = active & low & (minimum > rule.growth_threshold * step), lane.without(active, low)
+    if lane.lone and not longer and not high:  # over at once, as most searches are
+        return Found(step, trial, False), minimum
     if lane.any(longer):
         former, former_value = trial, value
         farther = lane.min(minimum, _MOST_GROWTH * step)
@@ -78,8 +84,8 @@ def parabolic(
         if lane.any(longer & lane.not_(better)):
             trial = probe(step)
 
-    rounds, shrinking, floor = 0, high, lane.full(0.0)
-    while rounds < rule.max_decreases and lane.any(shrinking):
+    rounds, shrinking, floor = 0, high, 0.0
+    while lane.any(shrinking) and rounds < rule.max_decreases:
         rounds += 1
         shorter = lane.max(lane.min(minimum, _LEAST_SHRINKING * step), _MOST_SHRINKING * step)
         step = lane.where(shrinking, shorter, step)
@@ -87,13 +93,5 @@ def parabolic(
         minimum = lane.where(shrinking, following, minimum)
         if rounds == _ROUNDS_BEFORE_FLOOR:
             floor = smallest()
-        shrinking = shrinking & lane.not_(low) & (step > floor)
-    return Found(step, trial, high & lane.not_(low)), minimum
-
-
-def _minimum(lane: Any, cost: Scalar, slope: Scalar, step: Scalar, value: Scalar, noise: Scalar) -> Scalar:
-    """Return where the parabola through a trial has its minimum; the step itself where rounding hides the bend."""
-    linear = step * slope
-    bend = value - cost - linear
-    straight = lane.where(-linear > 10.0 * noise, _STRAIGHT_GROWTH * step, step)
-    return lane.where(bend > noise, lane.div(-0.5 * linear * step, bend), straight)
+        shrinking = lane.without(shrinking, low) & (step > floor)
+    return Found(step, trial, lane.without(high, low)), minimum

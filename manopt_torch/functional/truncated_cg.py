@@ -40,6 +40,9 @@ class QuadraticModel(NamedTuple):
     gradient: Tangent
     hessian: Callable[[Tangent], Tangent]
     precondition: Callable[[Tangent], Tangent] | None = None
+    # whether `hessian` is known to be symmetric: then each iteration lowers the model by what theory says
+    symmetric: bool = False
+    norm: Scalar = None  # of the gradient, where it is known
 
 
 class CGState(NamedTuple):
@@ -60,19 +63,13 @@ class CGState(NamedTuple):
     ee: Scalar  # squared norm of eta, for all
 
 
-class Product(NamedTuple):
-    """The product of the Hessian with a search direction: the costly part of an iteration."""
-
-    hs: Tangent
-    shs: Scalar  # <s, hs>
-
-
 class Past(NamedTuple):
-    """What an iteration started from; enough to repeat it for a smaller radius without a product."""
+    """An iteration whose product is known; enough to repeat it for a smaller radius."""
 
     state: CGState
-    product: Product
-    first: bool
+    hs: Tangent  # the product of the Hessian with the search direction, the costly part
+    shs: Scalar  # <s, hs>
+    first: bool  # whether it is the first iteration of all
 
 
 def start_cg(lane: Any, model: QuadraticModel, active: Mask, eta: Tangent | None = None) -> CGState:
@@ -87,7 +84,8 @@ def start_cg(lane: Any, model: QuadraticModel, active: Mask, eta: Tangent | None
     M, x, g = model.M, model.x, model.gradient
     start = map_leaves(torch.zeros_like, g) if eta is None else eta
     residual = g if eta is None else map_leaves(torch.add, g, model.hessian(eta))
-    z, zr, rr = _preconditioned(lane, model, residual)
+    known = None if eta is not None or model.norm is None else model.norm * model.norm
+    z, zr, rr = _preconditioned(lane, model, residual, known)
     ee = ed = fall = lane.full(0.0)
     if eta is not None:
         ee, ed = lane.scalar(M.inner(x, eta, eta)), -lane.scalar(M.inner(x, eta, z))
@@ -96,63 +94,87 @@ def start_cg(lane: Any, model: QuadraticModel, active: Mask, eta: Tangent | None
     return CGState(start, fall, run, lane.where(run, 0, RESIDUAL), lane.full(0), residual, z, zr, rr, ed, zr, ee)
 
 
-def advance(
-    lane: Any, model: QuadraticModel, radius: Scalar | None, target: Scalar, now: CGState, first: bool
-) -> tuple[CGState, Product]:
-    """Carry out one iteration: one product with the Hessian.
+def multiply(lane: Any, model: QuadraticModel, now: CGState, first: bool) -> Past:
+    """Begin an iteration: one product with the Hessian.
+
+    Args:
+        lane: the lane of the run.
+        model: the quadratic model.
+        now: the state.
+        first: whether it is the first iteration of all.
+    """
+    hs = model.hessian(now.s)
+    return Past(now, hs, lane.scalar(model.M.inner(model.x, now.s, hs)), first)
+
+
+def advance(lane: Any, model: QuadraticModel, radius: Scalar | None, target: Scalar, past: Past) -> CGState:
+    """Carry out an iteration whose product is known. Problems that do not run keep all that they have, bit for bit.
 
     Args:
         lane: the lane of the run.
         model: the quadratic model.
         radius: of the trust region; None is none, and a direction without positive curvature ends the iteration.
         target: squared norm of the residual at which a problem is done.
-        now: the state.
-        first: whether it is the first iteration of all.
+        past: the iteration.
     """
-    hs = model.hessian(now.s)
-    product = Product(hs, lane.scalar(model.M.inner(model.x, now.s, hs)))
-    return move(lane, model, radius, target, Past(now, product, first)), product
-
-
-def move(lane: Any, model: QuadraticModel, radius: Scalar | None, target: Scalar, past: Past) -> CGState:
-    """Carry out an iteration whose product is known. Problems that do not run keep all that they have, bit for bit."""
-    now, (hs, shs), first = past
-    run, curved = now.run, shs > 0
+    now, hs, shs, first = past
     alpha = lane.div(now.zr, shs)
     ee = now.ee + alpha * (2.0 * now.ed + alpha * now.ss)
-    inside = curved & (ee < (math.inf if radius is None else radius * radius))  # NaN is outside
-    step = alpha
-    if not lane.lone or not inside:
+    inside = (shs > 0) & (ee < (math.inf if radius is None else radius * radius))  # NaN is outside
+    step, curvature = alpha, shs
+    if not (lane.lone and inside):
         edge = _without_radius(lane, alpha, first) if radius is None else _to_boundary(lane, radius, now)
         step = lane.where(inside, alpha, edge)
+        curvature = lane.where(lane.isfinite(shs), shs, 0.0)
         ee = lane.where(inside, ee, now.ee if radius is None else radius * radius)
     eta = lane.axpy(now.eta, -step, now.s)
-    # a lone problem at the boundary is done
-    residual = now.residual if lane.lone and not inside else lane.axpy(now.residual, -step, hs)
-    fall = now.fall + step * (now.zr - 0.5 * step * lane.where(lane.isfinite(shs), shs, 0.0))
-    if not first and (not lane.lone or inside):
-        # the same again, but for rounding, or where H is not symmetric: then the model may increase
+    fall = now.fall + step * (now.zr - 0.5 * step * curvature)
+    if lane.lone and not inside:
+        return _ended(now, EXCEEDED if shs > 0 else NEGATIVE_CURVATURE, eta, fall, ee)
+    residual = lane.axpy(now.residual, -step, hs)
+    if not (first or model.symmetric):
+        # the same again, but for rounding, where H is symmetric; else the model may increase
         fall = lane.where(inside, _fall(lane, model, eta, residual), fall)
-    moves = run & (lane.not_(inside) | (fall > now.fall))
-    eta, fall = lane.pick(moves, eta, now.eta), lane.where(moves, fall, now.fall)
-    ee, count, on = lane.where(moves, ee, now.ee), now.count + run, moves & inside
-    reason = lane.where(inside, MODEL_INCREASED, lane.where(curved, EXCEEDED, NEGATIVE_CURVATURE))
-    if lane.lone and not on:
-        return CGState(eta, fall, False, reason, count, *now[5:11], ee)
+    falls = fall > now.fall
+    if lane.lone and not falls:
+        return _ended(now, MODEL_INCREASED, now.eta, now.fall, now.ee)
     z, zr, rr = _preconditioned(lane, model, residual)
-    beta = lane.div(zr, now.zr)
-    left = on & (rr > target)
-    reason = lane.where(run & lane.not_(on), reason, lane.where(left, 0, lane.where(run, RESIDUAL, now.reason)))
-    s = now.s  # a finished direction must not grow
-    if not lane.lone or left:
-        s = lane.pick(left, lane.axpy(z, beta, s), s)
+    beta, left = lane.div(zr, now.zr), rr > target
+    s = lane.axpy(z, beta, now.s) if not lane.lone or left else now.s
     ed, ss = beta * (now.ed + alpha * now.ss), zr + beta * beta * now.ss
-    return CGState(eta, fall, left, reason, count, residual, s, zr, rr, ed, ss, ee)
+    reason = lane.where(left, 0, RESIDUAL)
+    new = CGState(eta, fall, left, reason, now.count + 1, residual, s, zr, rr, ed, ss, ee)
+    return new if lane.lone else _settled(lane, now, new, shs > 0, inside, falls)
 
 
-def _preconditioned(lane: Any, model: QuadraticModel, residual: Tangent) -> tuple[Tangent, Scalar, Scalar]:
+def _ended(now: CGState, reason: int, eta: Tangent, fall: float, ee: float) -> CGState:
+    """Return the state of a lone problem whose iteration is over, which needs no direction."""
+    return CGState(eta, fall, False, reason, now.count + 1, *now[5:11], ee)
+
+
+def _settled(lane: Any, now: CGState, new: CGState, curved: Mask, inside: Mask, falls: Mask) -> CGState:
+    """Give the new state of a batch to those that run, and the reason to those that have come to their end."""
+    run = now.run
+    moves = run & (lane.not_(inside) | falls)
+    on = moves & inside
+    left = on & new.run
+    why = lane.where(inside, MODEL_INCREASED, lane.where(curved, EXCEEDED, NEGATIVE_CURVATURE))
+    return new._replace(
+        eta=lane.pick(moves, new.eta, now.eta),
+        fall=lane.where(moves, new.fall, now.fall),
+        run=left,
+        reason=lane.where(run, lane.where(on, new.reason, why), now.reason),
+        count=now.count + run,
+        s=lane.pick(left, new.s, now.s),  # a finished direction must not grow
+        ee=lane.where(moves, new.ee, now.ee),
+    )
+
+
+def _preconditioned(
+    lane: Any, model: QuadraticModel, residual: Tangent, squared: Scalar = None
+) -> tuple[Tangent, Scalar, Scalar]:
     """Return the preconditioned residual, its product with the residual, and the squared norm of the residual."""
-    rr = lane.scalar(model.M.inner(model.x, residual, residual))
+    rr = lane.scalar(model.M.inner(model.x, residual, residual)) if squared is None else squared
     if model.precondition is None:
         return residual, rr, rr
     z = model.precondition(residual)
@@ -217,13 +239,15 @@ def truncated_cg(
     """
     now = start_cg(lane, model, active, eta)
     target = residual_target(lane, now, rule.theta, rule.kappa)
-    rounds = 0
-    while rounds < rule.most and lane.any(now.run):
-        former = now
-        now, product = advance(lane, model, radius, target, former, rounds == 0)
-        if path is not None and former.ee < remember * remember:
-            path.append(Past(former, product, rounds == 0))
-        rounds += 1
+    for rounds in range(rule.most):
+        if not lane.any(now.run):
+            return now
+        past = multiply(lane, model, now, rounds == 0)
+        if path is not None and now.ee < remember * remember:
+            path.append(past)
+        now = advance(lane, model, radius, target, past)
+    if lane.lone and not now.run:
+        return now
     return now._replace(reason=lane.where(now.run, ALL_ITERATIONS, now.reason))
 
 
@@ -242,10 +266,10 @@ def rewind(lane: Any, model: QuadraticModel, radius: Scalar, path: list[Past]) -
         The state at the boundary; None if the path does not get there.
     """
     for past in path:
-        now, (_, shs), _ = past
+        now, shs = past.state, past.shs
         alpha = lane.div(now.zr, shs)
         if not (shs > 0 and now.ee + alpha * (2.0 * now.ed + alpha * now.ss) < radius * radius):
-            return move(lane, model, radius, 0.0, past)
+            return advance(lane, model, radius, 0.0, past)
     return None
 
 

@@ -9,6 +9,8 @@ from manopt_torch.functional.ray import ROUNDS_BEFORE_FLOOR, Ray, found, pick
 
 # a bracket narrower than this, relative to its end, is not halved any more
 _NARROW = 1e-8
+# nor is, after so many trials, one that promises no more than this share of the decrease found
+_TRIALS, _WORTH = 4, 1e-2
 
 
 class WolfeRule(NamedTuple):
@@ -25,8 +27,10 @@ def wolfe(ray: Ray, step: Scalar, active: Mask, rule: WolfeRule) -> Found:
     r"""Find $s$ with $f(s) \le f(0) + c_1 s f'(0)$ and $f'(s) \ge c_2 f'(0)$.
 
     A step that violates the first condition bounds the bracket from above, one that satisfies the first but not the
-    second from below; the next trial is the middle, or twice the lower end as long as there is no upper one. Where
-    the second condition cannot be met within the bounds, the longest step found that satisfies the first is taken.
+    second from below; the next trial is the middle, or twice the lower end as long as there is no upper one. A step
+    still steep that costs more than a shorter one bounds it from above too: transported along a long retraction, the
+    direction is no longer that of the curve, and the slope misses the valley in between. Where the second condition
+    cannot be met within the bounds, the lowest such step found that satisfies the first is taken.
 
     Args:
         ray: the ray.
@@ -45,6 +49,7 @@ def wolfe(ray: Ray, step: Scalar, active: Mask, rule: WolfeRule) -> Found:
         at = ray.sample(step, c1)
         holds = ray.low_enough(at, c1)
         curved = at.slope >= rule.sufficient_curvature * start.slope
+        holds = holds & (curved | (at.value <= low.value + ray.slack))
         up, down = searching & holds, searching & lane.not_(holds)
         low, high = pick(lane, up, at, low), lane.where(down, step, high)
         unbounded = high == math.inf
@@ -55,6 +60,9 @@ def wolfe(ray: Ray, step: Scalar, active: Mask, rule: WolfeRule) -> Found:
         if rounds == ROUNDS_BEFORE_FLOOR:
             floor = ray.smallest()
         narrow = low.step >= (1.0 - _NARROW) * high
+        if rounds >= _TRIALS:
+            hopeless = (low.step - high) * low.slope < _WORTH * (start.value - low.value)
+            narrow = narrow | (hopeless & lane.not_(unbounded))
         searching = searching & lane.not_(ends | narrow) & (step > floor)
         longer = lane.min(2.0 * low.step, ray.longest)
         step = lane.where(searching, lane.where(unbounded, longer, 0.5 * (low.step + high)), step)

@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
-from manopt_torch._host import first_failures
+from manopt_torch._host import first_failures, host_read
 from manopt_torch.errors import MissingDerivativeError, NonFiniteError, OptionsError, ShapeError
 from manopt_torch.functional.masked import Batch, lane_for
-from manopt_torch.manifolds.points import leaves
+from manopt_torch.manifolds.points import leaves, map_leaves
 from manopt_torch.manifolds.validation import method_named
 from manopt_torch.plans.options import Memory, Options
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion
@@ -43,6 +43,8 @@ def begin(p: Any, o: Options) -> None:
     check_start(p, o)
     if o.retraction_method is not None:
         method_named(p.M, p.M.retractions, o.retraction_method, "retraction")
+    if any(leaf.requires_grad for leaf in leaves(o.x)):  # a run that moves nothing returns the start
+        o.x = map_leaves(torch.Tensor.detach, o.x)
     o.x0, o.manifold = o.x, p.M
     o.lane = lane_for(p.M, o.x)
     o.memory = Memory()
@@ -51,7 +53,7 @@ def begin(p: Any, o: Options) -> None:
     o.stagnated = o.lane.full(False)
     o.iterations = o.lane.full(0)
     o.reason_code = o.lane.full(0)
-    o.iteration, o.asked, o.trial, o.active_count = 0, None, None, math.prod(o.lane.shape)
+    o.iteration, o.asked, o.trial, o.measured, o.active_count = 0, None, None, None, math.prod(o.lane.shape)
 
 
 def first_evaluation(p: Any, o: Options, gradient_from: Any = None) -> None:
@@ -64,14 +66,16 @@ def first_evaluation(p: Any, o: Options, gradient_from: Any = None) -> None:
 
     Raises:
         ShapeError: if the cost does not return one number a problem, or the gradient not a tangent vector for each.
-        OptionsError: if the cost is not real, or the gradient of another dtype than the start.
+        OptionsError: if the cost is not real, the gradient of another dtype than the start, or one on another device.
         NonFiniteError: if cost or gradient is non-finite for every problem.
     """
     value, context = p.trial(o.x)
     p.check_cost(value, o.lane.shape)
+    _check_device("cost", value, o)
     o.cost, o.gradient = value, (gradient_from or p.gradient_from)(o.x, context)
     p.check_tangent("gradient", o.gradient, o.lane.shape)
     for g, leaf in zip(leaves(o.gradient), leaves(o.x), strict=True):
+        _check_device("gradient", g, o)
         if g.dtype != leaf.dtype:
             raise OptionsError(f"the gradient is of {g.dtype}, the start x of {leaf.dtype}: they need the same dtype")
     mark_broken_start(o, o.lane.finite(o.cost) & o.lane.finite(o.gradient))
@@ -86,7 +90,15 @@ def cost_at_start(p: Any, o: Options) -> None:
     """
     o.cost, o.gradient = p.get_cost(o.x), None
     p.check_cost(o.cost, o.lane.shape)
+    _check_device("cost", o.cost, o)
     mark_broken_start(o, o.lane.finite(o.cost))
+
+
+def _check_device(what: str, value: torch.Tensor, o: Options) -> None:
+    """Raise an OptionsError unless a value is on the device of the start."""
+    device = leaves(o.x)[0].device
+    if value.device != device:
+        raise OptionsError(f"the {what} is on {value.device}, the start x on {device}: they need the same device")
 
 
 def mark_broken_start(o: Options, ok: Any) -> None:
@@ -121,6 +133,14 @@ def check_needs(p: Any, o: Options) -> None:
             )
 
 
+def _finite(leaf: torch.Tensor) -> bool:
+    """Tell whether all entries are finite; on the meta device they are."""
+    if leaf.is_meta or not leaf.numel():
+        return True
+    with host_read():
+        return math.isfinite(torch.linalg.vector_norm(leaf, math.inf).item())
+
+
 def check_start(p: Any, o: Options) -> None:
     """Raise unless the start is a finite point of the manifold and the data fit to it."""
     tensors = leaves(o.x)
@@ -148,7 +168,7 @@ def check_start(p: Any, o: Options) -> None:
             raise OptionsError(
                 f"data[{n}] is on {d.device}, the start x on {tensors[0].device}: move it with .to(x.device)"
             )
-    if any(first_failures(torch.isfinite(leaf).all()) for leaf in tensors):
+    if not all(map(_finite, tensors)):
         # an axis more, so that points without axes of their own have one to reduce
         finite = torch.stack([torch.isfinite(leaf).unsqueeze(-1).flatten(len(batch)).all(-1) for leaf in tensors])
         failures = first_failures(finite.all(0))

@@ -93,24 +93,40 @@ def load_state_dict(o: Any, d: dict[str, Any]) -> Any:
 
 
 def take_up(p: Any, o: Any) -> None:
-    """Overlay a loaded state after initialize; problems that ended for lack of a budget they now have go on."""
+    """Overlay a loaded state after initialize; problems that ended by a budget alone that is larger now go on."""
     d, o.resume = o.resume, None
     if d is None:
         o.iteration, o.asked = 0, None
         return
     _overlay(o, d)
     memory = o.memory.map(lambda leaf: leaf)  # criteria that count are asked out of turn
-    lane, now = o.lane, o.iteration
+    lane, now, other = o.lane, o.iteration, _other_reason(p, o)
     for n, criterion in enumerate(o.stop.members, 1):
         if criterion.is_budget:
             spent = criterion.answer(p, o, now)
             spent = lane.scalar(spent) if lane.lone else spent
             going_on = lane.not_(spent) if isinstance(spent, torch.Tensor) else not spent
             again = (o.reason_code == n) & going_on
+            o.reason_code = lane.where(again, other, o.reason_code)
+            again = again & (other == 0)
             o.active = again | o.active
-            o.reason_code = lane.where(again, lane.full(0), o.reason_code)
             o.iterations = lane.where(again, lane.full(0), o.iterations)
     o.memory, o.active_count = memory, count_active(o.active)
+
+
+def _other_reason(p: Any, o: Any) -> Any:
+    """Return the code of the criterion, no budget, that holds at a state taken up, 0 where there is none.
+
+    Those that remember a former iterate have met this one already, and are not asked.
+    """
+    lane, code = o.lane, o.lane.full(0)
+    for n, criterion in enumerate(o.stop.members, 1):
+        functors = [criterion, *(part for _, part in functors_of(criterion))]
+        if not criterion.is_budget and all(o.memory.get(f) is None for f in functors):
+            hit = criterion.answer(p, o, o.iteration)
+            hit = lane.scalar(hit) if lane.lone else hit
+            code = lane.where((code == 0) & hit, lane.full(n), code)
+    return code
 
 
 def _overlay(o: Any, d: dict[str, Any]) -> None:

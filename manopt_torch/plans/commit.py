@@ -1,11 +1,13 @@
 """Write the outcome of a step into the options: one masked write, in which finished problems stay as they are."""
 
+import math
 from typing import Any
 
 import torch
 
 from manopt_torch.functional.masked import count_active
 from manopt_torch.manifolds.points import map_leaves
+from manopt_torch.plans.gradient_norm import norm_at
 from manopt_torch.plans.options import Options
 
 
@@ -21,16 +23,15 @@ def commit(o: Options, **new: Any) -> None:
         **new: state fields with their new values, at least `cost`.
     """
     lane = o.lane
+    if lane.lone:
+        if not _finite_alone(o, new):
+            o.broken = True
+        elif not o.stagnated:
+            vars(o).update(new)
+        return
     ok = lane.finite(new["cost"])
     if "gradient" in new:
         ok = ok & lane.finite(new["gradient"])
-    if lane.lone:
-        if not ok:
-            o.broken = True
-        elif not o.stagnated:
-            for name, value in new.items():
-                setattr(o, name, value)
-        return
     o.broken = o.broken | lane.without(o.active, ok)
     moves = lane.without(o.active & ok, o.stagnated)
     # of a large batch a copy is worth a question
@@ -43,6 +44,20 @@ def commit(o: Options, **new: Any) -> None:
         if former is None:
             former = map_leaves(torch.zeros_like, value)
         setattr(o, name, lane.pick(moves, value, former))
+
+
+def _finite_alone(o: Options, new: dict[str, Any]) -> bool:
+    """Tell whether the new cost and gradient of a lone problem are finite."""
+    if not math.isfinite(new["cost"].item()):
+        return False
+    if "gradient" not in new:
+        return True
+    gradient, held = new["gradient"], o.measured
+    # in a run that asks for the length of its gradients: one that is finite says all, but it may overflow
+    asked = held is not None and (held[0] is gradient or held[0] is o.gradient)
+    if asked and math.isfinite(norm_at(o.manifold, o, new.get("x", o.x), gradient)):
+        return True
+    return o.lane.finite(gradient)
 
 
 def finite_point(o: Options, x: Any, cost: torch.Tensor, gradient: Any) -> tuple[Any, Any]:

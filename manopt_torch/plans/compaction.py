@@ -27,12 +27,12 @@ class WorkingSet:
         self._indices: torch.Tensor | None = None  # into the flattened batch; None: all
         # a decorator with verbs of its own sees all problems
         plain = isinstance(o, Options) and o.check_every == 1
-        self._possible = plain and o.compact and not o.lane.lone and bool(p.data)
+        self.possible = plain and o.compact and not o.lane.lone and bool(p.data)
 
     def shrink(self) -> None:
         """Gather the active problems if that pays; called after the criteria have been asked."""
         left = self.o.active_count
-        if not self._possible or left is None:
+        if not self.possible or left is None:
             return
         size = self.o.active.numel()
         if size > _LEAST_SIZE and left < _LARGEST_SHARE * size:

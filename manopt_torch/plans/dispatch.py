@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from manopt_torch.errors import OptionsError
-from manopt_torch.plans.options import Options, OptionsDecorator
+from manopt_torch.plans.options import Options, OptionsDecorator, get_options
 from manopt_torch.problems.autodiff import grad_mode
 
 
@@ -18,12 +18,13 @@ class Verb:
     Args:
         name: name for messages.
         position: which positional argument holds the options.
+        begun: whether the options must have been initialised before.
     """
 
-    def __init__(self, name: str, doc: str, position: int = 1) -> None:
+    def __init__(self, name: str, doc: str, position: int = 1, *, begun: bool = False) -> None:
         self.__name__ = self.__qualname__ = name
         self.__doc__ = doc
-        self._position = position
+        self._position, self._begun = position, begun
         self._table: dict[type, Callable[..., Any]] = {OptionsDecorator: self._pass_on}
 
     def register(self, kind: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -60,8 +61,17 @@ class Verb:
 
         Some functions round otherwise where a derivative may follow, and steps by hand are to be those of `solve`.
         """
+        o = args[self._position]
         with grad_mode(False):
-            return self.resolve(type(args[self._position]))(*args)
+            try:
+                return self.resolve(type(o))(*args)
+            except (AttributeError, TypeError) as error:
+                if self._begun and get_options(o).active is None:
+                    raise OptionsError(
+                        f"{self.__name__}: the {type(o).__name__} have not been initialised: call "
+                        "initialize_solver(p, o) before the first step"
+                    ) from error
+                raise
 
 
 initialize_solver = Verb(
@@ -71,6 +81,7 @@ initialize_solver = Verb(
 step_solver = Verb(
     "step_solver",
     "Carry out step `i` of the solver that options `o` stand for: `step_solver(p, o, i)`.",
+    begun=True,
 )
 stop_solver = Verb(
     "stop_solver",

@@ -16,19 +16,23 @@ def halt(p: Any, o: Options, i: int) -> bool:
     if o.active is None:  # stepped by hand, by a solver of one's own that leaves the common state to us
         begin(p, o)
     o.iteration = o.asked = i
+    if o.lane.lone:
+        return _halt_lone(p, o, i)
     # all are asked: some remember the former iterate
-    hits = [criterion.answer(p, o, i) for criterion in o.stop.members]
-    return _halt_lone(o, i, hits) if o.lane.lone else _halt_batch(o, i, hits)
+    return _halt_batch(o, i, [criterion.answer(p, o, i) for criterion in o.stop.members])
 
 
-def _halt_lone(o: Options, i: int, hits: list[Any]) -> bool:
+def _halt_lone(p: Any, o: Options, i: int) -> bool:
+    code = 0
+    for n, criterion in enumerate(o.stop.members, 1):
+        hit = criterion(p, o, i)
+        if hit is not False and o.lane.scalar(hit) and not code:
+            code = n
     if not o.active:
         return True
-    code = NONFINITE if o.broken else 0
-    for n, hit in enumerate(hits, 1):
-        if not code and o.lane.scalar(hit):
-            code = n
-    if not code and o.stagnated:
+    if o.broken:
+        code = NONFINITE
+    elif not code and o.stagnated:
         code = STAGNATED
     if code:
         o.active, o.iterations, o.reason_code, o.active_count = False, i, code, 0

@@ -5,6 +5,7 @@ None takes Hessian-vector products from the problem, an approximation makes them
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -68,7 +69,7 @@ def products_at(p: Any, o: Any, at: GradientGraph) -> Callable[[Any], Any]:
     """Return the function that applies the Hessian at the iterate, or its approximation, to a tangent vector."""
     x = o.x
     if o.hessian is None:
-        return lambda u: p.hessian_from(x, at, u)
+        return partial(p.hessian_from, x, at)
     return lambda u: o.hessian.apply(p, o, u)
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import Any, ClassVar
 
+import torch
+
 from manopt_torch._keywords import KnownKeywords
 from manopt_torch._keywords import strict_keywords as strict_keywords
 from manopt_torch.errors import OptionsError
@@ -20,8 +22,9 @@ def state(default: Any = None, *, per_problem: bool = True, saved: bool = True) 
             frozen, gathered, saved and restored problem by problem; others belong to the run as a whole.
         saved: whether `state_dict` holds it; what a step can make again, such as a retained graph, need not be saved.
     """
-    metadata = {"state": True, "per_problem": per_problem, "saved": saved}
-    return field(default=default, init=False, repr=False, metadata=metadata)
+    metadata = {"state": True, "per_problem": per_problem, "saved": saved, "default": default}
+    # no default of the class: Python reads an attribute faster that the class does not have as well
+    return field(default_factory=lambda: default, init=False, repr=False, metadata=metadata)
 
 
 class Functor(KnownKeywords):
@@ -53,7 +56,8 @@ class Memory:
 
     def get(self, functor: Functor) -> Any:
         """Return what a functor remembers, None if nothing."""
-        return self._held.get(id(functor), (functor, None))[1]
+        held = self._held.get(id(functor))
+        return None if held is None else held[1]
 
     def __contains__(self, functor: Functor) -> bool:
         return id(functor) in self._held
@@ -86,14 +90,15 @@ def _map_tree(fn: Callable[..., Any], tree: Any, *rest: Any) -> Any:
 def memory_of(functor: Functor, p: Any, o: Any) -> Any:
     """Return what `functor` remembers in the run of `o`, making it on first use."""
     held = o.memory.get(functor)
-    if held is None:
-        held = o.memory[functor] = functor.init(p, o)
+    if held is not None:
+        return held
+    held = o.memory[functor] = functor.init(p, o)
     return held
 
 
 def make_memory(p: Any, o: Any) -> None:
     """Make the memory of all functors of `o`; their values are checked on that occasion."""
-    for _, functor in functors_of(o):
+    for _, functor in list(functors_of(o)):  # of the state before they are asked
         memory_of(functor, p, o)
 
 
@@ -136,6 +141,7 @@ class Options(KnownKeywords):
     asked: Any = state(per_problem=False)  # iteration at which the criteria have been asked last
     along: Any = state(per_problem=False)  # slope of the direction that a stepsize is asked for, where it is known
     trial: Any = state(per_problem=False)  # point a line search has evaluated last, for the step that asked
+    measured: Any = state(per_problem=False, saved=False)  # a gradient, its point, its length
     active_count: Any = state(per_problem=False)  # problems still running, as the host last read it
     piece_size: Any = state(per_problem=False, saved=False)  # rows of a large batch that are evaluated at a time
     # set at the start of a run
@@ -201,13 +207,19 @@ def per_problem_fields(o: Options) -> Iterator[str]:
 
 def state_defaults(o: Options) -> dict[str, Any]:
     """Return the state fields with their values before any run."""
-    return {f.name: f.default for f in fields(o) if f.metadata.get("state")}
+    return {f.name: f.metadata["default"] for f in fields(o) if f.metadata.get("state")}
+
+
+# of most attributes: none of these is a functor or holds one
+_PLAIN = frozenset({type(None), bool, int, float, str, torch.Tensor})
 
 
 def functors_of(owner: Any, path: str = "") -> Iterator[tuple[str, Functor]]:
     """Yield the functors among the attributes of `owner`, and theirs, each with its path of attribute names."""
     named = vars(owner).items() if not isinstance(owner, (tuple, list)) else ((str(n), v) for n, v in enumerate(owner))
     for name, value in named:
+        if type(value) in _PLAIN:
+            continue
         here = f"{path}.{name}" if path else name
         if isinstance(value, Functor):
             yield here, value

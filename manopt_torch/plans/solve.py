@@ -71,12 +71,13 @@ def _loop(problem: Any, subject: Any, hooks: Hooks) -> None:
     step, stop = step_solver.resolve(type(subject)), stop_solver.resolve(type(subject))
     work = WorkingSet(problem, subject)
     i = work.o.iteration
-    agenda = Agenda(hooks.step, i)
+    agenda, shrinks = Agenda(hooks.step, i), work.possible
     try:
         # criteria that a run taken up has asked already are not asked again: some count
         over = work.o.active_count == 0 if work.o.asked == i else stop(work.p, work.o, i)
         while not over:
-            work.shrink()
+            if shrinks:
+                work.shrink()
             i += 1
             step(work.p, work.o, i)
             work.o.iteration = i  # the stop sets it as well, but actions come first

@@ -72,7 +72,10 @@ def backward(
         weight = _one(value.dtype, value.device)
         if value.dim():
             weight = weight.expand(value.shape)
-    return _by_leaf(_run((value,), (weight,), x, keep_graph or create_graph, create_graph), x)
+    found = _run((value,), (weight,), x, keep_graph or create_graph, create_graph)
+    if found[0] is not None and isinstance(x, torch.Tensor):
+        return found[0]
+    return _by_leaf(found, x)
 
 
 def products(

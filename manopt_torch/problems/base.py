@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
 import torch
@@ -28,7 +28,7 @@ class Counts:
 
     def as_dict(self) -> dict[str, int]:
         """Return the counts by kind."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return dict(vars(self))
 
 
 class Problem(KnownKeywords):

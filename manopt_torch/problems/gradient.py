@@ -69,7 +69,10 @@ class SmoothProblem(Problem):
         if self.preconditioner is None:
             return u
         self.counts.preconditioner += 1
-        return self.preconditioner(x, u, *self.data)
+        v = self.preconditioner(x, u, *self.data)
+        if self.counts.preconditioner == 1:
+            self.check_tangent("result of the preconditioner", v, self.M.batch_shape(u))
+        return v
 
 
 class GradientProblem(SmoothProblem):

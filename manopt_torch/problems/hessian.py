@@ -1,7 +1,7 @@
 """Problems with a Hessian, by autograd unless given."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 
@@ -12,13 +12,27 @@ from manopt_torch.problems.base import Problem
 from manopt_torch.problems.gradient import SmoothProblem, refuse_two
 
 
-class GradientGraph(NamedTuple):
-    """The Euclidean gradient at a point together with its graph: what a Hessian-vector product starts from."""
+class GradientGraph:
+    """The Euclidean gradient at a point together with its graph: what a Hessian-vector product starts from.
 
-    leaf: Any  # the tracked point
-    graph: Any  # its Euclidean gradient, still attached; None where the Hessian is given
-    euclidean_gradient: Any  # the same, detached
-    gradient: Any  # the Riemannian gradient
+    Args:
+        leaf: the tracked point.
+        graph: its Euclidean gradient, still attached; None where the Hessian is given.
+        euclidean_gradient: the same, detached.
+        gradient: the Riemannian gradient.
+    """
+
+    __slots__ = ("_converted", "euclidean_gradient", "gradient", "graph", "leaf")
+
+    def __init__(self, leaf: Any, graph: Any, euclidean_gradient: Any, gradient: Any) -> None:
+        self.leaf, self.graph, self.euclidean_gradient, self.gradient = leaf, graph, euclidean_gradient, gradient
+        self._converted: Callable[[Any, Any], Any] | None = None
+
+    def converted(self, M: Manifold, x: Any, h: Any, u: Any) -> Any:
+        """Convert a Euclidean product along `u` to the Riemannian one; what depends on `x` alone is computed once."""
+        if self._converted is None:
+            self._converted = M.ehess2rhess_at(x, self.euclidean_gradient)
+        return self._converted(h, u)
 
 
 class HessianProblem(SmoothProblem):
@@ -93,7 +107,7 @@ class HessianProblem(SmoothProblem):
             x: the point.
             context: what `trial` returned for it; None evaluates the cost (again) where its graph is needed.
         """
-        at = self._evaluated(x, context)
+        at: Any = self._evaluated(x) if context is None and self.needs_graph else context
         if self.hessian is not None:
             return GradientGraph(None, None, None, self.gradient_from(x, at))
         self.counts.gradient += 1
@@ -109,14 +123,14 @@ class HessianProblem(SmoothProblem):
 
     def hessian_from(self, x: Any, at: GradientGraph, u: Any) -> Any:
         """Return the Riemannian Hessian at `x` applied to `u`, from the retained gradient."""
-        self.counts.hessian += 1
-        if self.hessian is not None:
-            return self.hessian(x, u, *self.data)
-        if self.euclidean_hessian is not None:
-            h = self.euclidean_hessian(x, u, *self.data)
-        else:
-            h = self._euclidean_product(at, u)
-        return self.M.ehess2rhess(x, at.euclidean_gradient, h, u)
+        counts, given = self.counts, self.euclidean_hessian if self.hessian is None else self.hessian
+        counts.hessian += 1
+        if given is None:
+            return at.converted(self.M, x, self._euclidean_product(at, u), u)
+        h = given(x, u, *self.data)
+        if counts.hessian == 1:
+            self.check_tangent("result of the Hessian", h, self.M.batch_shape(u))
+        return h if self.hessian is not None else at.converted(self.M, x, h, u)
 
     def get_hessian(self, x: Any, u: Any) -> Any:
         """Return the Riemannian Hessian at `x` applied to `u`; the gradient's graph is kept for the last point."""
@@ -132,10 +146,8 @@ class HessianProblem(SmoothProblem):
         """Leave the graph of the last point behind in copies: it is another batch's, and cannot be pickled."""
         return {**self.__dict__, "_last": None}
 
-    def _evaluated(self, x: Any, context: Any) -> Any:
-        """Return the context of a trial; evaluate the cost if there is none but its graph is needed."""
-        if context is not None or not self.needs_graph:
-            return context
+    def _evaluated(self, x: Any) -> Any:
+        """Return the context of a point of which none is known."""
         value, context = self.trial(x)
         self.check_cost(value, self.M.batch_shape(x))
         return context

@@ -23,6 +23,7 @@ from manopt_torch.hessians.base import HessianApproximation, check_hessian_optio
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.begin import begin
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver, stop_solver
+from manopt_torch.plans.gradient_norm import gradient_norm
 from manopt_torch.plans.linearization import (
     commit_accepted,
     first_linearization,
@@ -138,7 +139,7 @@ stop_solver.register(AdaptiveRegularizationOptions)(halt_and_forget)
 def _step(p: Any, o: AdaptiveRegularizationOptions, i: int) -> None:
     lane, M = o.lane, p.M
     held = linearization_at(p, o)
-    model = QuadraticModel(M, o.x, o.gradient, products_at(p, o, held.at))
+    model = QuadraticModel(M, o.x, o.gradient, products_at(p, o, held.at), norm=gradient_norm(p, o))
     if lane.lone and held.found is None:
         held.found = Krylov(lane, model)  # a rejected step changes the weight only
     most = min(300, max(M.dim, 1)) if o.max_lanczos_vectors is None else o.max_lanczos_vectors

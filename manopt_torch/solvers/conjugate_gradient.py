@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
+
 from manopt_torch.conjugacy import (
     ConjugateCoefficient,
     ConjugateDescentCoefficient,
@@ -22,9 +24,11 @@ from manopt_torch.conjugacy.combined import as_scalar, check_coefficient
 from manopt_torch.conjugacy.restart import RestartOnNonDescent
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.plans.begin import begin, first_evaluation
 from manopt_torch.plans.commit import commit
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
+from manopt_torch.plans.gradient_norm import gradient_norm, norm_at
 from manopt_torch.plans.options import Options, state, strict_keywords
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenGradientNormLess
@@ -108,9 +112,13 @@ def _initialize(p: Any, o: ConjugateGradientOptions) -> None:
     begin(p, o)
     first_evaluation(p, o)
     o.preconditioned = None if p.preconditioner is None else p.get_preconditioner(o.x, o.gradient)
-    descent = o.gradient if o.preconditioned is None else o.preconditioned
+    if o.preconditioned is None:
+        descent, norm = o.gradient, gradient_norm(p, o)
+        o.square = norm * norm
+    else:
+        descent = o.preconditioned
+        o.square = o.lane.scalar(p.M.inner(o.x, o.gradient, descent))
     o.direction = o.lane.scale(-1.0, descent)
-    o.square = o.lane.scalar(p.M.inner(o.x, o.gradient, descent))
     o.slope, o.beta = -o.square, o.lane.full(0.0)
     o.last_stepsize = o.proposal = None
 
@@ -125,7 +133,7 @@ def _step(p: Any, o: ConjugateGradientOptions, i: int) -> None:
         "x": q.x,
         "cost": trial.cost,
         "gradient": q.gradient,
-        "direction": o.lane.axpy(o.lane.scale(beta, q.carried), -1.0, q.preconditioned),
+        "direction": map_leaves(torch.sub, o.lane.scale(beta, q.carried), q.preconditioned),
         "slope": beta * q.along - q.square,
         "square": q.square,
         "beta": beta,
@@ -142,10 +150,14 @@ def _step(p: Any, o: ConjugateGradientOptions, i: int) -> None:
 def _propose(p: Any, o: Any, x: Any, gradient: Any) -> Proposal:
     """Gather what the rules look at."""
     M, scalar = p.M, o.lane.scalar
-    preconditioned = gradient if o.preconditioned is None else p.get_preconditioner(x, gradient)
+    if o.preconditioned is None:
+        preconditioned, norm = gradient, norm_at(M, o, x, gradient)
+        square = norm * norm
+    else:
+        preconditioned = p.get_preconditioner(x, gradient)
+        square = scalar(M.inner(x, gradient, preconditioned))
     carried = M.transport(o.x, x, o.direction)
-    square, along = scalar(M.inner(x, gradient, preconditioned)), scalar(M.inner(x, gradient, carried))
-    return Proposal(x, gradient, preconditioned, carried, square, along)
+    return Proposal(x, gradient, preconditioned, carried, square, scalar(M.inner(x, gradient, carried)))
 
 
 def _coefficient(p: Any, o: Any, i: int) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from manopt_torch._typing import Scalar, Tangent
+from manopt_torch._typing import Mask, Scalar, Tangent
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.linesearch import ArmijoRule, Trial, armijo
 from manopt_torch.functional.truncated_cg import CGRule, QuadraticModel, truncated_cg
@@ -23,6 +23,7 @@ from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.plans.begin import begin
 from manopt_torch.plans.commit import commit
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver, stop_solver
+from manopt_torch.plans.gradient_norm import gradient_norm, norm_at
 from manopt_torch.plans.linearization import (
     Linearization,
     first_linearization,
@@ -51,7 +52,9 @@ class NewtonOptions(Options):
         stepsize: a stepsize, which is called with Newton's direction; None halves steps from 1 until Armijo's rule
             holds, so that full steps are taken near the minimum.
         sufficient_decrease: of Armijo's rule.
-        cost_resolution: how many roundings the cost may miss the rule.
+        cost_resolution: how many roundings the cost may miss the rule. A step that lowers the cost by no more must
+            shorten the gradient; else, in a run with a criterion of convergence, it is not taken: the problem has
+            stagnated at its precision.
         theta: conjugate gradients end at a residual of $\lVert r_0\rVert \min(\lVert r_0\rVert^\theta, \kappa)$; the
             method converges with order $1 + \theta$, 2 at most.
         kappa: see `theta`.
@@ -88,6 +91,8 @@ class NewtonOptions(Options):
     inner_reason: Any = state()  # a code, see `INNER_REASONS`
     # the gradient's graph
     linearization: Any = state(per_problem=False)
+    # set at the start of a run: whether it ends where rounding lets no step gain anything
+    ends_at_rounding: bool = state(False, per_problem=False, saved=False)
 
     def __post_init__(self) -> None:
         """Fill in the defaults and check the ranges."""
@@ -111,6 +116,8 @@ def _initialize(p: Any, o: NewtonOptions) -> None:
     begin(p, o)
     first_linearization(p, o)
     o.last_stepsize = None
+    # one that is bounded by its iterations alone is to make them
+    o.ends_at_rounding = o.stepsize is None and any(criterion.indicates_convergence for criterion in o.stop.members)
     o.inner_iterations, o.inner_reason = o.lane.full(0), o.lane.full(0)
 
 
@@ -121,12 +128,16 @@ stop_solver.register(NewtonOptions)(halt_and_forget)
 def _step(p: Any, o: NewtonOptions, i: int) -> None:
     lane, M = o.lane, p.M
     products = products_at(p, o, linearization_at(p, o).at)
-    model = QuadraticModel(M, o.x, o.gradient, products, preconditioner_at(p, o.x))
+    # what rounding has left of the gradient off the tangent space no product would ever reduce
+    g = M.project_tangent(o.x, o.gradient)
+    model = QuadraticModel(M, o.x, g, products, preconditioner_at(p, o.x), symmetric=o.hessian is None)
     rule = CGRule(o.theta, o.kappa, o.max_inner_iterations or max(M.dim, 1))
     inner = truncated_cg(lane, model, None, o.active, rule)
     eta, slope = _downhill(p, o, inner.eta)
     s, trial = _backtrack(p, o, eta, slope) if o.stepsize is None else take_step(p, o, i, eta)
     at = linearize(p, o, trial.x, trial.context)
+    if o.ends_at_rounding:
+        o.stagnated = o.stagnated | (o.active & lane.not_(_gains(p, o, trial, at.gradient)))
     x, gradient = o.x, o.gradient
     commit(
         o,
@@ -170,6 +181,15 @@ def _backtrack(p: Any, o: NewtonOptions, eta: Tangent, slope: Scalar) -> tuple[S
     )
     o.stagnated = o.stagnated | found.failed
     return found.step, found.trial
+
+
+def _gains(p: Any, o: NewtonOptions, trial: Trial, gradient: Tangent) -> Mask:
+    """Tell whose step lowers the cost by more than its resolution, or else the length of the gradient."""
+    lane, eps = o.lane, torch.finfo(trial.cost.dtype).eps
+    former = lane.scalar(o.cost)
+    falls = lane.scalar(trial.cost) < former - o.cost_resolution * eps * abs(former)
+    norm = gradient_norm(p, o)
+    return falls | (norm_at(p.M, o, trial.x, gradient) < norm)
 
 
 @strict_keywords

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from manopt_torch._typing import Scalar
 from manopt_torch.errors import OptionsError
-from manopt_torch.functional.truncated_cg import QuadraticModel, advance, start_cg
+from manopt_torch.functional.truncated_cg import QuadraticModel, advance, multiply, start_cg
 from manopt_torch.hessians.base import HessianApproximation, check_hessian_option, split_hessian
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.begin import begin
@@ -155,7 +155,8 @@ stop_solver.register(TruncatedConjugateGradientOptions)(halt_and_forget)
 @step_solver.register(TruncatedConjugateGradientOptions)
 def _step(p: Any, o: TruncatedConjugateGradientOptions, i: int) -> None:
     lane = o.lane
-    inner, _ = advance(lane, _model(p, o), o.radius, 0.0, o.inner, i == 1)
+    model = _model(p, o)
+    inner = advance(lane, model, o.radius, 0.0, multiply(lane, model, o.inner, i == 1))
     commit(o, cost=o.cost, inner=inner)
     # where no criterion asks for the reason it ends so
     o.stagnated = o.stagnated | (o.active & lane.not_(o.inner.run))

@@ -16,19 +16,13 @@ import torch
 
 from manopt_torch.directions.draws import draw_seed, generator_for
 from manopt_torch.errors import OptionsError
-from manopt_torch.functional.truncated_cg import (
-    CGRule,
-    CGState,
-    QuadraticModel,
-    cauchy_point,
-    rewind,
-    truncated_cg,
-)
+from manopt_torch.functional.truncated_cg import CGRule, CGState, QuadraticModel, cauchy_point, rewind, truncated_cg
 from manopt_torch.functional.trust_region import RadiusRule, model_quality, next_radius, random_start
 from manopt_torch.hessians.base import HessianApproximation, check_hessian_option, split_hessian
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.begin import begin
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver, stop_solver
+from manopt_torch.plans.gradient_norm import gradient_norm
 from manopt_torch.plans.linearization import (
     Linearization,
     commit_accepted,
@@ -113,6 +107,8 @@ class TrustRegionsOptions(Options):
     seed: int = state(0, per_problem=False)  # of random starts
     # the gradient's graph
     linearization: Any = state(per_problem=False)
+    # set at the start of a run
+    rules: Any = state(per_problem=False, saved=False)
 
     def __post_init__(self) -> None:
         """Fill in the defaults and check the ranges."""
@@ -151,19 +147,22 @@ def check_radius(o: TrustRegionsOptions, largest: float | None) -> None:
         )
 
 
-def radius_rule(p: Any, o: TrustRegionsOptions) -> RadiusRule:
-    """Return when and how the radius changes on the manifold of the problem."""
-    largest = max(p.M.dim, 1) ** 0.5 if o.max_trust_region_radius is None else o.max_trust_region_radius
+def rules_of(p: Any, o: TrustRegionsOptions) -> tuple[RadiusRule, CGRule, float]:
+    """Return how the radius changes, when inner iterations end, and how much of the cost is rounding."""
+    dim = max(p.M.dim, 1)
+    largest = dim**0.5 if o.max_trust_region_radius is None else o.max_trust_region_radius
     factors = (o.reduction_threshold, o.reduction_factor, o.augmentation_threshold, o.augmentation_factor)
-    return RadiusRule(float(largest), *factors)
+    inner = CGRule(o.theta, o.kappa, o.max_inner_iterations or dim)
+    return RadiusRule(float(largest), *factors), inner, o.rho_regularization * torch.finfo(o.cost.dtype).eps
 
 
 @initialize_solver.register(TrustRegionsOptions)
 def _initialize(p: Any, o: TrustRegionsOptions) -> None:
     begin(p, o)
-    largest = radius_rule(p, o).largest
-    check_radius(o, largest)
     first_linearization(p, o)
+    o.rules = rules_of(p, o)
+    largest = o.rules[0].largest
+    check_radius(o, largest)
     o.seed = draw_seed(o.generator) if o.randomize else 0
     o.radius = o.lane.full(largest / 8 if o.trust_region_radius is None else float(o.trust_region_radius))
     o.rho, o.squared_length = o.lane.full(float("nan")), None
@@ -175,22 +174,18 @@ stop_solver.register(TrustRegionsOptions)(halt_and_forget)
 
 @step_solver.register(TrustRegionsOptions)
 def _step(p: Any, o: TrustRegionsOptions, i: int) -> None:
-    lane, M = o.lane, p.M
-    held = linearization_at(p, o)
-    hessian = products_at(p, o, held.at)
-    model = QuadraticModel(M, o.x, o.gradient, hessian, None if o.randomize else preconditioner_at(p, o.x))
-    inner = _minimize_model(p, o, model, held)
+    lane, M, (radius_rule, cg_rule, rounding) = o.lane, p.M, o.rules
+    inner = _minimize_model(p, o, linearization_at(p, o), cg_rule)
     eta, long = inner.eta, inner.count > _LONG
     if not lane.lone or long:
         eta = lane.pick(long, M.project_tangent(o.x, eta), eta)
     y = M.retract(o.x, eta, None, o.retraction_method)
     cost, context = p.trial(y)
-    former, rounding = lane.scalar(o.cost), o.rho_regularization * torch.finfo(cost.dtype).eps
-    rho, falls = model_quality(lane, former, lane.trial_cost(cost), inner.fall, rounding)
+    rho, falls = model_quality(lane, lane.scalar(o.cost), lane.trial_cost(cost), inner.fall, rounding)
     accepted = falls & (rho > o.acceptance_rate)
     commit_accepted(
         *(p, o, accepted, eta, y, cost, context),
-        radius=next_radius(lane, radius_rule(p, o), o.radius, inner, rho, accepted),
+        radius=next_radius(lane, radius_rule, o.radius, inner, rho, accepted),
         rho=rho,
         inner_iterations=inner.count,
         inner_reason=inner.reason,
@@ -198,21 +193,22 @@ def _step(p: Any, o: TrustRegionsOptions, i: int) -> None:
     )
 
 
-def _minimize_model(p: Any, o: TrustRegionsOptions, model: QuadraticModel, held: Linearization) -> CGState:
+def _minimize_model(p: Any, o: TrustRegionsOptions, held: Linearization, rule: CGRule) -> CGState:
     """Minimise the model; a lone problem that was rejected goes back along the path of its last inner iteration."""
-    lane = o.lane
-    rule = CGRule(o.theta, o.kappa, o.max_inner_iterations or max(p.M.dim, 1))
+    lane, radius = o.lane, o.radius
+    precondition = None if o.randomize else preconditioner_at(p, o.x)
+    exact, norm = o.hessian is None, gradient_norm(p, o)
+    model = QuadraticModel(p.M, o.x, o.gradient, products_at(p, o, held.at), precondition, exact, norm)
     if o.randomize:
-        start = random_start(lane, model, o.radius, o.sigma or 1e-3, generator_for(o.seed, o.iteration))
-        found = truncated_cg(lane, model, o.radius, o.active, rule, eta=start)
-        return cauchy_point(lane, model, o.radius, found)
+        start = random_start(lane, model, radius, o.sigma or 1e-3, generator_for(o.seed, o.iteration))
+        return cauchy_point(lane, model, radius, truncated_cg(lane, model, radius, o.active, rule, eta=start))
     if not lane.lone:
-        return truncated_cg(lane, model, o.radius, o.active, rule)
-    known = None if held.found is None else rewind(lane, model, o.radius, held.found)
+        return truncated_cg(lane, model, radius, o.active, rule)
+    known = None if held.found is None else rewind(lane, model, radius, held.found)
     if known is not None:
         return known
     held.found = []
-    return truncated_cg(lane, model, o.radius, o.active, rule, path=held.found, remember=o.reduction_factor * o.radius)
+    return truncated_cg(lane, model, radius, o.active, rule, path=held.found, remember=o.reduction_factor * radius)
 
 
 @strict_keywords

@@ -5,15 +5,15 @@ from typing import Any
 
 import torch
 
-from manopt_torch.functional.linesearch import ArmijoRule, Found, Trial, armijo
+from manopt_torch.functional.linesearch import ArmijoRule, Found, Trial, armijo, rounding
 from manopt_torch.functional.masked import lane_for
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.options import check_count, check_range, lane_of, memory_of
 from manopt_torch.problems.base import check_cost
 from manopt_torch.problems.gradient import GradientProblem
-from manopt_torch.stepsizes.base import probe, told
+from manopt_torch.stepsizes.base import probes, told
 from manopt_torch.stepsizes.ray_linesearch import check_guess, ray_from
-from manopt_torch.stepsizes.two_faced import TwoFacedLinesearch, note_stagnation, smallest_step
+from manopt_torch.stepsizes.two_faced import TwoFacedLinesearch, downhill, note_stagnation, smallest_step
 
 # a step grows only if the cost decreases by more roundings than this: on noise it would grow beyond all measure
 _VISIBLE_DECREASE = 4.0
@@ -106,7 +106,8 @@ class ArmijoLinesearch(TwoFacedLinesearch):
         if self.initial_guess is not None:
             ray = ray_from(lane, p, o.x, cost, gradient, eta, o.retraction_method, float("inf"), 0.0)
             first = self.initial_guess(ray, i, first)
-        found = self._search(p.M, lane, o.x, cost, gradient, eta, o.along, first, active, lambda s: probe(p, o, s, eta))
+        slope = downhill(p, o)[1] if eta is None else o.along
+        found = self._search(p.M, lane, o.x, cost, gradient, eta, slope, first, active, probes(p, o, eta))
         memory["last"], o.trial = found.step, found.trial
         note_stagnation(o, i, gradient if eta is None else eta, found)
         return found.step
@@ -139,12 +140,10 @@ class ArmijoLinesearch(TwoFacedLinesearch):
         active: Any,
         evaluate: Any,
     ) -> Found:
-        if eta is None:
-            squared_length = lane.scalar(M.inner(x, gradient, gradient))
-            slope = -squared_length
-        else:
-            slope = lane.scalar(M.inner(x, gradient, eta)) if slope is None else slope
-            squared_length = None
+        if slope is None:
+            along = lane.scalar(M.inner(x, gradient, gradient if eta is None else eta))
+            slope = -along if eta is None else along
+        squared_length = -slope if eta is None else None
         rule, value = self._rule(cost.dtype), lane.scalar(cost)
         if self.max_increases:
             least, longest = _least_telling(lane, rule, value, slope), self.initial_stepsize
@@ -163,7 +162,7 @@ class ArmijoLinesearch(TwoFacedLinesearch):
         return told(self)
 
     def _rule(self, dtype: torch.dtype) -> ArmijoRule:
-        eps = torch.finfo(dtype).eps
+        eps = rounding(dtype)
         return ArmijoRule(
             self.contraction_factor,
             self.sufficient_decrease,

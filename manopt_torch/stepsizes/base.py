@@ -1,12 +1,14 @@
 """What a stepsize is, and how a solver takes a step with it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import MISSING, fields
+from numbers import Real
 from typing import Any
 
 import torch
 
-from manopt_torch.errors import OptionsError
+from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.functional.linesearch import Trial
 from manopt_torch.plans.options import Functor
 from manopt_torch.problems.pieces import arrive
@@ -50,6 +52,23 @@ def check_stepsize(o: Any) -> None:
         raise OptionsError(f"{type(o).__name__}: stepsize must be one such as ConstantStepsize(0.1), got {got}")
 
 
+def _check_step(o: Any, s: Any) -> None:
+    """Raise an error unless a stepsize has returned a number or one for each problem.
+
+    Raises:
+        OptionsError: if it is no real number.
+        ShapeError: if it is a tensor of another shape.
+    """
+    name, wanted = getattr(o.stepsize, "__name__", type(o.stepsize).__name__), tuple(o.lane.shape)
+    if not isinstance(s, torch.Tensor):
+        if not isinstance(s, Real) or isinstance(s, bool):
+            raise OptionsError(f"{name} must return a number or a tensor of shape {wanted}, got {s!r}")
+    elif s.is_complex() or s.dtype is torch.bool:
+        raise OptionsError(f"{name} must return real numbers, got a tensor of {s.dtype}")
+    elif tuple(s.shape) != wanted and s.shape not in ((), (1,)):
+        raise ShapeError(f"{name} must return a number or a tensor of shape {wanted}, got one of {tuple(s.shape)}")
+
+
 def take_step(p: Any, o: Any, i: int, eta: Any = None, slope: Any = None) -> tuple[Any, Trial]:
     """Ask the stepsize, move, and evaluate the cost at the new point (unless a line search has done so).
 
@@ -62,15 +81,20 @@ def take_step(p: Any, o: Any, i: int, eta: Any = None, slope: Any = None) -> tup
 
     Returns:
         The step size in the form of the lane, and the trial at the new point.
+
+    Raises:
+        ManoptError: if the first step size is neither a number nor one for each problem.
     """
     o.trial, o.along = None, slope
     s = o.stepsize(p, o, i) if eta is None else o.stepsize(p, o, i, eta)
-    lane, o.along = o.lane, None
+    lane, trial, o.along = o.lane, o.trial, None
+    if i == 1:
+        _check_step(o, s)
     s = lane.scalar(s) if isinstance(s, torch.Tensor) else lane.full(s)
-    trial, o.trial = o.trial, None
-    if trial is not None:
-        return s, trial
-    return s, probe(p, o, s, eta) if o.piece_size is None else _probe_in_pieces(p, o, s, eta)
+    if trial is None:
+        return s, probe(p, o, s, eta) if o.piece_size is None else _probe_in_pieces(p, o, s, eta)
+    o.trial = None
+    return s, trial
 
 
 def trial_gradient(p: Any, trial: Trial) -> Any:
@@ -80,11 +104,21 @@ def trial_gradient(p: Any, trial: Trial) -> Any:
 
 def probe(p: Any, o: Any, s: Any, eta: Any = None) -> Trial:
     """Evaluate the cost at step `s` along `eta` (None: minus the gradient)."""
-    if eta is None:
-        x = p.M.retract(o.x, o.gradient, -s, o.retraction_method)
-    else:
-        x = p.M.retract(o.x, eta, s, o.retraction_method)
-    return Trial(x, *p.trial(x))
+    return probes(p, o, eta)(s)
+
+
+def probes(p: Any, o: Any, eta: Any = None) -> Callable[[Any], Trial]:
+    """Return the function that evaluates the cost at a step along `eta` (None: minus the gradient)."""
+    retract, trial, x, method = p.M.retract, p.trial, o.x, o.retraction_method
+    back = eta is None
+    direction = o.gradient if back else eta
+
+    def at(s: Any) -> Trial:
+        y = retract(x, direction, -s if back else s, method)
+        cost, context = trial(y)
+        return Trial(y, cost, context)
+
+    return at
 
 
 def _probe_in_pieces(p: Any, o: Any, s: Any, eta: Any) -> Trial:

@@ -1,18 +1,27 @@
 """Backtracking by parabolas, with a first trial that is mostly the last one."""
 
+import math
 from dataclasses import KW_ONLY, dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
 
-from manopt_torch.functional.linesearch import Found, Trial
+from manopt_torch.functional.linesearch import Found, Trial, rounding
 from manopt_torch.functional.masked import lane_for
 from manopt_torch.functional.parabolic import ParabolicRule, parabolic
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.options import check_count, check_range, lane_of, memory_of
 from manopt_torch.problems.base import check_cost
-from manopt_torch.stepsizes.base import probe, told
-from manopt_torch.stepsizes.two_faced import TwoFacedLinesearch, note_stagnation, smallest_step
+from manopt_torch.stepsizes.base import probes, told
+from manopt_torch.stepsizes.two_faced import (
+    TwoFacedLinesearch,
+    Way,
+    downhill,
+    note_stagnation,
+    smallest_step,
+    way_along,
+)
 
 # the cost must bend by more roundings than this, else the curvature would be noise
 _VISIBLE_BEND = 8.0
@@ -88,12 +97,12 @@ class ParabolicLinesearch(TwoFacedLinesearch):
             cost, gradient = p.get_cost_and_gradient(o.x)
             eta = lane.scale(-1.0, gradient) if eta is None else eta
         active = lane.full(True) if o.active is None else o.active
+        way = downhill(p, o) if eta is None else way_along(p.M, lane, o.x, gradient, eta, o.along)
         found, memory["curvature"] = self._search(
-            *(p.M, lane, o.x, cost, gradient, eta, o.along, memory["curvature"], active),
-            lambda s: probe(p, o, s, eta),
+            p.M, lane, o.x, cost, way, memory["curvature"], active, probes(p, o, eta)
         )
         o.trial = found.trial
-        note_stagnation(o, i, gradient if eta is None else eta, found)
+        note_stagnation(o, i, way[0], found)
         return found.step
 
     def _search_alone(self, M: Manifold, x: Any, F: Any, gradient: Any, eta: Any = None) -> Any:
@@ -106,46 +115,39 @@ class ParabolicLinesearch(TwoFacedLinesearch):
             return Trial(y, F(y), None)
 
         curvature = lane.full(1.0 / self.initial_stepsize)
-        return self._search(M, lane, x, cost, gradient, eta, None, curvature, lane.full(True), evaluate)[0].step
+        way = way_along(M, lane, x, gradient, eta, None)
+        return self._search(M, lane, x, cost, way, curvature, lane.full(True), evaluate)[0].step
 
     def _search(
-        self,
-        M: Any,
-        lane: Any,
-        x: Any,
-        cost: Any,
-        gradient: Any,
-        eta: Any,
-        slope: Any,
-        curvature: Any,
-        active: Any,
-        evaluate: Any,
+        self, M: Any, lane: Any, x: Any, cost: Any, way: Way, curvature: Any, active: Any, evaluate: Any
     ) -> tuple[Found, Any]:
         """Return what was found and the curvature to start the next search from."""
-        direction = gradient if eta is None else eta
-        squared_length = lane.scalar(M.inner(x, direction, direction))
-        if eta is None:
-            slope = -squared_length
-        elif slope is None:
-            slope = lane.scalar(M.inner(x, gradient, eta))
-        downhill = active & (slope < 0.0)
+        direction, slope, squared_length = way
+        searching = active & (slope < 0.0)
         first = lane.div(-slope, curvature * squared_length)
         radius = M.injectivity_radius(x) if self.max_stepsize is None else self.max_stepsize
-        if isinstance(radius, torch.Tensor) or radius != float("inf"):
+        if isinstance(radius, torch.Tensor) or radius != math.inf:
             first = lane.min(lane.div(lane.scalar(radius), lane.sqrt(squared_length)), first)
-        eps = torch.finfo(cost.dtype).eps
-        rule = ParabolicRule(
-            *(self.sufficient_decrease, self.growth_threshold, self.max_decreases),
-            *(self.cost_resolution * eps, _VISIBLE_BEND * eps),
+        rule = _rule(
+            *(self.sufficient_decrease, self.growth_threshold, self.max_decreases, self.cost_resolution), cost.dtype
         )
         found, best = parabolic(
-            *(lane, evaluate, lane.scalar(cost), slope, lane.where(downhill, first, 0.0), downhill, rule),
+            *(lane, evaluate, lane.scalar(cost), slope, lane.where(searching, first, 0.0), searching, rule),
             lambda: smallest_step(lane, x, direction),
         )
         learnt = lane.div(-slope, best * squared_length)
-        sensible = downhill & lane.isfinite(learnt) & (learnt > 0.0)
-        failed = found.failed | (active & lane.not_(downhill))
-        return found._replace(failed=failed), lane.where(sensible, learnt, curvature)
+        sensible = searching & (learnt > 0.0) & (learnt < math.inf)
+        if searching is not True:
+            found = found._replace(failed=found.failed | lane.without(active, searching))
+        return found, lane.where(sensible, learnt, curvature)
 
     def __repr__(self) -> str:
         return told(self)
+
+
+@lru_cache
+def _rule(
+    sufficient_decrease: float, growth_threshold: float, max_decreases: int, resolution: float, dtype: torch.dtype
+) -> ParabolicRule:
+    eps = rounding(dtype)
+    return ParabolicRule(sufficient_decrease, growth_threshold, max_decreases, resolution * eps, _VISIBLE_BEND * eps)

@@ -1,18 +1,25 @@
 """The short step of Frank-Wolfe methods, with the curvature found by backtracking."""
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any
 
 import torch
 
-from manopt_torch.functional.linesearch import ArmijoRule, Found, Trial, armijo
+from manopt_torch.functional.linesearch import ArmijoRule, Found, Trial, armijo, rounding
 from manopt_torch.functional.masked import lane_for
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.plans.options import check_count, check_range, lane_of, memory_of
 from manopt_torch.problems.base import check_cost
-from manopt_torch.stepsizes.base import probe, told
-from manopt_torch.stepsizes.two_faced import TwoFacedLinesearch, note_stagnation, smallest_step
+from manopt_torch.stepsizes.base import probes, told
+from manopt_torch.stepsizes.two_faced import (
+    TwoFacedLinesearch,
+    Way,
+    downhill,
+    note_stagnation,
+    smallest_step,
+    way_along,
+)
 
 
 @dataclass(eq=False, repr=False)
@@ -86,12 +93,10 @@ class ShortStepLinesearch(TwoFacedLinesearch):
             cost, gradient = p.get_cost_and_gradient(o.x)
             eta = lane.scale(-1.0, gradient) if eta is None else eta
         active = lane.full(True) if o.active is None else o.active
-        along = _along(p.M, lane, o.x, gradient, eta, o.along)
-        found, memory["curvature"] = self._search(
-            lane, o.x, cost, along, memory["curvature"], active, lambda s: probe(p, o, s, eta)
-        )
+        way = downhill(p, o) if eta is None else way_along(p.M, lane, o.x, gradient, eta, o.along)
+        found, memory["curvature"] = self._search(lane, o.x, cost, way, memory["curvature"], active, probes(p, o, eta))
         o.trial = found.trial
-        note_stagnation(o, i, along.direction, found)
+        note_stagnation(o, i, way[0], found)
         return found.step
 
     def _search_alone(self, M: Manifold, x: Any, F: Any, gradient: Any, eta: Any = None) -> Any:
@@ -104,48 +109,31 @@ class ShortStepLinesearch(TwoFacedLinesearch):
             return Trial(y, F(y), None)
 
         curvature = lane.full(float(self.curvature))
-        along = _along(M, lane, x, gradient, eta, None)
-        return self._search(lane, x, cost, along, curvature, lane.full(True), evaluate)[0].step
+        way = way_along(M, lane, x, gradient, eta, None)
+        return self._search(lane, x, cost, way, curvature, lane.full(True), evaluate)[0].step
 
     def _search(
-        self, lane: Any, x: Any, cost: Any, along: "_Along", curvature: Any, active: Any, evaluate: Any
+        self, lane: Any, x: Any, cost: Any, way: Way, curvature: Any, active: Any, evaluate: Any
     ) -> tuple[Found, Any]:
         """Return what was found and the curvature to start the next search from."""
-        slope, squared_length = along.slope, along.squared_length
-        searching = active & (slope < 0)
+        direction, slope, squared_length = way
+        searching = active & (slope < 0.0)
         model = lane.min(lane.div(-slope, curvature * squared_length), self.max_stepsize)
-        first = lane.where(searching, model, lane.full(0.0))
-        eps = torch.finfo(first_leaf(x).dtype).eps
-        rule = ArmijoRule(self.contraction_factor, 0.5, 0, self.max_decreases, self.cost_resolution * eps)
+        first = lane.where(searching, model, 0.0)
+        rule = _rule(self.contraction_factor, self.max_decreases, self.cost_resolution, cost.dtype)
         found = armijo(
-            lane,
-            evaluate,
-            lane.scalar(cost),
-            slope,
-            first,
-            searching,
-            rule,
-            lambda: smallest_step(lane, x, along.direction),
+            *(lane, evaluate, lane.scalar(cost), slope, first, searching, rule),
+            lambda: smallest_step(lane, x, direction),
         )
         learnt = lane.where(found.step < first, lane.div(-slope, found.step * squared_length), curvature)
-        failed = found.failed | (active & lane.not_(slope < 0))
-        return found._replace(failed=failed), lane.where(searching, self.decay * learnt, curvature)
+        if searching is not True:
+            found = found._replace(failed=found.failed | lane.without(active, searching))
+        return found, lane.where(searching, self.decay * learnt, curvature)
 
     def __repr__(self) -> str:
         return told(self)
 
 
-class _Along(NamedTuple):
-    """The direction of a search, up to its sign, with its slope and length."""
-
-    direction: Any
-    slope: Any
-    squared_length: Any
-
-
-def _along(M: Any, lane: Any, x: Any, gradient: Any, eta: Any, slope: Any) -> _Along:
-    if eta is None:
-        squared_length = lane.scalar(M.inner(x, gradient, gradient))
-        return _Along(gradient, -squared_length, squared_length)
-    slope = lane.scalar(M.inner(x, gradient, eta)) if slope is None else slope
-    return _Along(eta, slope, lane.scalar(M.inner(x, eta, eta)))
+@lru_cache
+def _rule(factor: float, max_decreases: int, resolution: float, dtype: torch.dtype) -> ArmijoRule:
+    return ArmijoRule(factor, 0.5, 0, max_decreases, resolution * rounding(dtype))

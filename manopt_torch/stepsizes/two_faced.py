@@ -1,19 +1,22 @@
 """What backtracking line searches share: both faces, the first step, and whether steps still move the point."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, TypeAlias
 
-import torch
-
-from manopt_torch.functional.linesearch import Found
+from manopt_torch._typing import Scalar
+from manopt_torch.functional.linesearch import Found, rounding
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import first_leaf
+from manopt_torch.plans.gradient_norm import gradient_norm
 from manopt_torch.plans.options import lane_of
 from manopt_torch.stepsizes.base import Linesearch
 
 # how often (in iterations) accepted steps are compared with the smallest that still moves the point: two in a row, as
 # a solver may answer the first by another direction, and goes on for ever if the step along that one is not looked at
 LOOK_FOR_STAGNATION = 16
+
+# the direction of a search, up to its sign, with its slope and squared length
+Way: TypeAlias = tuple[Any, Scalar, Scalar]
 
 
 class TwoFacedLinesearch(Linesearch):
@@ -25,8 +28,9 @@ class TwoFacedLinesearch(Linesearch):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Search as `(p, o, i[, eta])` in a run, or as `(M, x, F, gradient[, eta])` without one."""
         # a problem is what evaluates trials; to ask for the class of a manifold takes ten times as long
-        alone = args and not hasattr(args[0], "trial")
-        return self._search_alone(*args, **kwargs) if alone else self._search_in_run(*args, **kwargs)
+        if args and not hasattr(args[0], "trial"):
+            return self._search_alone(*args, **kwargs)
+        return self._search_in_run(*args, **kwargs)
 
     @abstractmethod
     def _search_in_run(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
@@ -41,10 +45,21 @@ class TwoFacedLinesearch(Linesearch):
         return lane_of(p, o).full(float(getattr(self, "initial_stepsize", 1.0)))
 
 
+def downhill(p: Any, o: Any) -> Way:
+    """Return the way along minus the gradient at the iterate."""
+    norm = gradient_norm(p, o)
+    return o.gradient, -norm * norm, norm * norm
+
+
+def way_along(M: Any, lane: Any, x: Any, gradient: Any, eta: Any, slope: Any) -> Way:
+    """Return the way of a search along `eta`; its slope is computed if that is None."""
+    slope = lane.scalar(M.inner(x, gradient, eta)) if slope is None else slope
+    return eta, slope, lane.scalar(M.inner(x, eta, eta))
+
+
 def smallest_step(lane: Any, x: Any, direction: Any) -> Any:
     """Return the step below which rounding swallows the whole move."""
-    eps = torch.finfo(first_leaf(x).dtype).eps
-    return lane.div(eps * lane.size(x), lane.size(direction))
+    return lane.div(rounding(first_leaf(x).dtype) * lane.size(x), lane.size(direction))
 
 
 def note_stagnation(o: Any, i: int, direction: Any, found: Found) -> None:
@@ -52,5 +67,5 @@ def note_stagnation(o: Any, i: int, direction: Any, found: Found) -> None:
     if o.stagnated is None:  # called by hand before the run was initialised
         return
     o.stagnated = o.stagnated | found.failed
-    if i % LOOK_FOR_STAGNATION < 2:
+    if i >= LOOK_FOR_STAGNATION and i % LOOK_FOR_STAGNATION < 2:
         o.stagnated = o.stagnated | (o.active & (found.step <= smallest_step(o.lane, o.x, direction)))

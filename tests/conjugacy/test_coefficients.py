@@ -24,8 +24,11 @@ from manopt_torch import (
     PolakRibiereCoefficient,
     RestartOnNonDescent,
     RestartOnNonSufficientDescent,
+    Rotations,
     Sphere,
     SteepestDescentCoefficient,
+    Stiefel,
+    SymmetricPositiveDefinite,
 )
 from manopt_torch.conjugacy import Proposal
 from manopt_torch.functional.masked import lane_for
@@ -114,6 +117,24 @@ def test_hager_and_zhang_by_the_formula_of_their_paper(precondition: Any) -> Non
     bound = -1 / (d.norm(dim=-1) * g.norm(dim=-1).clamp(max=0.01))
     truth = torch.maximum((vector * g_new).sum(-1) / below, bound)
     torch.testing.assert_close(HagerZhangCoefficient()(p, o, 1), truth, rtol=1e-12, atol=0)
+
+
+def test_rules_with_the_change_of_the_gradient_take_it_along_the_transport() -> None:
+    generator = torch.Generator().manual_seed(5)
+    # transports by projection, by another formula, and in a metric of its own
+    for M in (Sphere(4), Stiefel(5, 2), Rotations(3), SymmetricPositiveDefinite(3)):
+        x, y = (M.random_point(3, dtype=D, generator=generator) for _ in range(2))
+        g, d, g_new = (M.random_tangent(at, generator) for at in (x, x, y))
+        p, o = situation(M, x, g, d, y, g_new)
+        change, d_there = g_new - M.transport(x, y, g), M.transport(x, y, d)
+        above, below = M.inner(y, g_new, change), M.inner(y, change, d_there)
+        for rule, truth in (
+            (HestenesStiefelCoefficient(nonnegative=False), above / below),
+            (PolakRibiereCoefficient(nonnegative=False), above / M.inner(x, g, g)),
+            (LiuStoreyCoefficient(), above / -M.inner(x, d, g)),
+            (DaiYuanCoefficient(), M.inner(y, g_new, g_new) / below),
+        ):
+            torch.testing.assert_close(rule(p, o, 1), truth, rtol=1e-11, atol=1e-13)
 
 
 # the bound of Hager and Zhang knows the lengths themselves

@@ -83,6 +83,28 @@ def test_a_small_ball_is_left_at_its_boundary_below_the_cauchy_point(seed: int, 
         assert cauchy.fall == found.fall and cauchy.reason == found.reason
 
 
+@pytest.mark.parametrize("radius", [None, 100.0, 0.3])
+def test_what_is_known_of_hessian_and_gradient_saves_inner_products(radius: float | None) -> None:
+    a, g = matrices(shift=9.0)
+
+    class Space(Euclidean):
+        count = 0
+
+        def inner(self, x: Any, u: Any, v: Any) -> torch.Tensor:
+            Space.count += 1
+            return Euclidean.inner(self, x, u, v)
+
+    plain = model(a, g)._replace(M=Space(6))
+    known = plain._replace(symmetric=True, norm=g.norm().item())
+    slow, used = truncated_cg(Lone(), plain, radius, True, EXACT), Space.count
+    fast = truncated_cg(Lone(), known, radius, True, EXACT)
+    torch.testing.assert_close(fast.eta, slow.eta, rtol=1e-12, atol=0)
+    assert (fast.reason, fast.count) == (slow.reason, slow.count)
+    assert fast.fall == pytest.approx(-value(a, g, fast.eta).item(), rel=1e-13)
+    # two an iteration, of the direction with its product and of the residual; none of the latter at the boundary
+    assert Space.count - used == 2 * fast.count - (fast.reason == EXCEEDED) < used
+
+
 def test_reasons() -> None:
     a, g = torch.diag(torch.tensor([1.0, 2.0, 3.0, -1.0], dtype=F64)), torch.ones(4, dtype=F64)
     assert truncated_cg(Lone(), model(a, g), 10.0, True, EXACT).reason == NEGATIVE_CURVATURE

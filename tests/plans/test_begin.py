@@ -20,6 +20,7 @@ from manopt_torch import (
     Euclidean,
     GradientDescentOptions,
     GradientProblem,
+    MeshAdaptiveDirectSearchOptions,
     NelderMeadOptions,
     Power,
     Product,
@@ -110,11 +111,20 @@ def test_costs_of_another_shape(cost):
         (lambda x: x[0], ShapeError, r"gradient has batch axes \(\), the point has \(5,\)"),
         (lambda x: x[..., :1], ShapeError, r"has shape \(\*batch, 2\), got \(5, 1\)"),
         (lambda x: x.double(), OptionsError, "gradient is of torch.float64, the start x of torch.float32"),
+        (lambda x: x.to("meta"), OptionsError, "gradient is on meta, the start x on cpu"),
     ],
 )
 def test_given_gradients_that_do_not_fit(gradient, error, told):
     with pytest.raises(error, match=told):
         solve(GradientProblem(M, P.cost, gradient), options(torch.ones(5, 2)))
+
+
+@pytest.mark.parametrize("x", [torch.ones(2), torch.ones(5, 2)])
+def test_a_cost_on_another_device(x):
+    with pytest.raises(OptionsError, match="cost is on meta, the start x on cpu"):
+        solve(GradientProblem(M, lambda x: P.cost(x).to("meta")), options(x))
+    with pytest.raises(OptionsError, match="cost is on meta, the start x on cpu"):
+        solve(CostProblem(M, lambda x: P.cost(x).to("meta")), MeshAdaptiveDirectSearchOptions(x))
 
 
 def test_the_capability_check_names_need_and_cure():

@@ -196,6 +196,24 @@ def test_problems_that_ended_for_a_better_reason_stay_ended(batch):
     assert_same(later, done)
 
 
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_problems_that_ended_for_another_reason_as_well_stay_ended(batch):
+    p = GradientProblem(Euclidean(1), lambda x: 0.5 * x.square().sum(-1))
+    x = torch.tensor([[1.0], [4.0], [0.5]], dtype=torch.float64) if batch else torch.ones(1, dtype=torch.float64)
+
+    def options(n):
+        # every step halves the gradient: below 0.02 after 6, 8 and 5 of them
+        stop = StopAfterIteration(n) | StopWhenGradientNormLess(0.02)
+        return GradientDescentOptions(x, stepsize=ConstantStepsize(0.5), stop=stop)
+
+    o = options(50)
+    load_state_dict(o, state_dict(solve(p, options(6))))
+    solve(p, o)
+    assert torch.as_tensor(o.iterations).tolist() == ([6, 8, 5] if batch else 6)
+    reasons = get_reason(o) if batch else [get_reason(o)]
+    assert all("gradient" in reason for reason in reasons)
+
+
 def test_the_clock_starts_again(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("manopt_torch.plans.stopping.budget.time.monotonic", lambda: now[0])

@@ -7,11 +7,15 @@ import pytest
 import torch
 
 from manopt_torch import (
+    ConjugateGradientOptions,
     CostProblem,
     Euclidean,
+    HessianProblem,
     Options,
     OptionsDecorator,
+    QuasiNewtonOptions,
     StopAfterIteration,
+    TrustRegionsOptions,
     get_reason,
     get_record,
     get_solver_result,
@@ -134,6 +138,20 @@ def test_a_missing_implementation_says_how_to_add_one(verb):
 def test_solve_finds_the_missing_implementation_before_anything_else():
     with pytest.raises(OptionsError, match="no initialize_solver for OtherOptions"):
         solve(P, OtherOptions(torch.ones(2)), debug=["never printed"])
+
+
+@pytest.mark.parametrize("make", [ConjugateGradientOptions, QuasiNewtonOptions, TrustRegionsOptions])
+def test_a_step_before_the_start_says_what_to_call(make):
+    p = HessianProblem(Euclidean(2), lambda x: (x * x).sum(-1))
+    for x in (torch.ones(2), torch.ones(3, 2)):
+        with pytest.raises(OptionsError, match=r"have not been initialised: call initialize_solver\(p, o\)"):
+            step_solver(p, make(x), 1)
+    o = make(torch.ones(2))
+    initialize_solver(p, o)
+    o.x = None  # what goes wrong later keeps its own error
+    with pytest.raises((TypeError, AttributeError)) as error:
+        step_solver(p, o, 1)
+    assert not isinstance(error.value, OptionsError)
 
 
 def test_decorators_pass_every_verb_on():

@@ -228,6 +228,16 @@ def test_tangents_of_another_shape_are_refused(u):
         get_hessian(HessianProblem(Euclidean(2), half_cubes), torch.ones(5, 2), u)
 
 
+@pytest.mark.parametrize("wrong", [lambda x, u: u[..., :1], lambda x, u: u[:1], lambda x, u: None])
+def test_what_given_callables_make_of_a_tangent_is_looked_at_once(wrong):
+    x, M = torch.ones(5, 2), Euclidean(2)
+    for name in ("hessian", "euclidean_hessian"):
+        with pytest.raises(ShapeError, match="the result of the Hessian"):
+            get_hessian(HessianProblem(M, half_cubes, **{name: wrong}), x, x)
+    with pytest.raises(ShapeError, match="the result of the preconditioner"):
+        get_preconditioner(HessianProblem(M, half_cubes, preconditioner=wrong), x, x)
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

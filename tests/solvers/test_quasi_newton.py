@@ -431,6 +431,23 @@ def test_every_run_ends_at_a_finite_point_with_a_reason(name: str, size: Any, ba
     assert (o.cost <= cost(x)).all()
 
 
+def test_retractions_that_turn_round_do_not_stop_it() -> None:
+    # a long step of the retraction of SPD matrices goes astray: 1 + s + s^2 / 2 grows again below s = -1
+    M, g = SymmetricPositiveDefinite(3), torch.Generator().manual_seed(0)
+    a, b, x = (M.random_point(8, generator=g, dtype=D) for _ in range(3))
+    for size in (None, -1):
+        o = quasi_newton(
+            M,
+            lambda x, a, b: 0.5 * (M.squared_dist(x, a) + M.squared_dist(x, b)),
+            x,
+            data=(a, b),
+            memory_size=size,
+            return_options=True,
+        )
+        assert report(o).converged == 8 and o.iterations.max() <= 30 and o.evaluations["cost"] <= 120
+        assert torch.allclose(o.cost, M.squared_dist(a, b) / 4, rtol=1e-10)
+
+
 def test_float32_reaches_what_it_can() -> None:
     x = Sphere(4).random_point(3, generator=torch.Generator().manual_seed(0))
     for size in (None, -1):

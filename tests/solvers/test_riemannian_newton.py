@@ -17,6 +17,7 @@ from manopt_torch import (
     HessianProblem,
     NewtonOptions,
     OptionsError,
+    Sphere,
     StopAfterIteration,
     StopWhenGradientNormLess,
     get_reason,
@@ -59,6 +60,27 @@ def test_rosenbrock_as_scipy() -> None:
     o = riemannian_newton(Euclidean(2), rosenbrock, x0, return_options=True)
     torch.testing.assert_close(o.x, tensor(1, 1), rtol=0, atol=1e-8)
     assert o.iterations <= 2 * theirs.nit
+
+
+def test_a_run_ends_where_rounding_lets_no_step_gain_anything() -> None:
+    a = torch.randn(4, 20, 20, generator=torch.Generator().manual_seed(0))
+    a = a + a.mT
+    values, vectors = torch.linalg.eigh(a.double())
+    x = Sphere(20).project_point(vectors[..., 0].float() + 0.1)
+    problem = HessianProblem(Sphere(20), lambda x, a: (x * (a @ x.unsqueeze(-1)).squeeze(-1)).sum(-1), data=(a,))
+    o = solve(problem, NewtonOptions(x))
+    assert all("stagnated" in reason for reason in get_reason(o)) and (o.iterations < 15).all()
+    # the gradient is as short as single precision allows, and nothing that came later has spoilt the point
+    assert (Sphere(20).norm(o.x, o.gradient) < 64 * torch.finfo(x.dtype).eps * values.abs().amax(-1)).all()
+    torch.testing.assert_close(o.cost, values[:, 0].float(), rtol=1e-6, atol=0)
+    bounded = solve(problem, NewtonOptions(x, stop=StopAfterIteration(15)))
+    assert (bounded.iterations == 15).all()
+    # in double precision the bound is met first
+    o = solve(
+        HessianProblem(Sphere(20), problem.cost, data=(a.double(),)),
+        NewtonOptions(Sphere(20).project_point(x.double())),
+    )
+    assert report(o).converged == 4
 
 
 def test_one_gradient_a_step_one_product_an_inner_iteration() -> None:

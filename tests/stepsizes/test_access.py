@@ -19,6 +19,7 @@ from manopt_torch import (
     get_stepsize,
     solve,
 )
+from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.stepsizes.base import take_step
 
 D = torch.float64
@@ -81,6 +82,24 @@ def test_stepsizes_of_outsiders(x):
         assert torch.equal(o.x, x / 8)
         assert torch.equal(torch.as_tensor(o.last_stepsize, dtype=D).expand(x.shape[:-1]), 0.25 * x[..., 0])
     assert Shrinking().initial(P, o).item() == 0.25
+
+
+@pytest.mark.parametrize(
+    ("returned", "error", "told"),
+    [
+        (None, OptionsError, "got None"),
+        ([0.1], OptionsError, r"got \[0.1\]"),
+        (True, OptionsError, "got True"),
+        (torch.tensor(True), OptionsError, "torch.bool"),
+        (torch.ones(4), ShapeError, r"one of \(4,\)"),
+        (torch.ones(3, 1), ShapeError, r"one of \(3, 1\)"),
+    ],
+    ids=str,
+)
+def test_what_is_no_step_size_is_refused_at_the_first_step(returned, error, told):
+    for x, wanted in ((torch.ones(1), r"\(\)"), (torch.ones(3, 1), r"\(3,\)")):
+        with pytest.raises(error, match=f"Given must return .*({wanted}.*)?{told}"):
+            solve(P, options(x, type("Given", (Shrinking,), {"__call__": lambda *args, **more: returned})()))
 
 
 def test_a_step_that_is_no_line_search_is_evaluated_afterwards():

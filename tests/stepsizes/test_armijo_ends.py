@@ -10,6 +10,8 @@ from manopt_torch import (
     Euclidean,
     GradientDescentOptions,
     GradientProblem,
+    HagerZhangLinesearch,
+    ParabolicLinesearch,
     Sphere,
     StopAfterIteration,
     get_reason,
@@ -37,6 +39,14 @@ def test_a_wall_of_nan_is_backed_off_from(x):
     o = ends(lambda x: (x - x.log()).sum(-1), x)
     torch.testing.assert_close(o.x, torch.ones_like(o.x), rtol=0, atol=1e-7)
     assert not torch.as_tensor(o.broken).any()
+
+
+def test_an_unbounded_cost_does_not_drive_steps_out_of_float32():
+    # the step outgrows float32 long before the point does
+    for search in (ArmijoLinesearch(), ParabolicLinesearch(), HagerZhangLinesearch()):
+        o = GradientDescentOptions(torch.zeros(1), stepsize=search)
+        solve(GradientProblem(LINE, lambda x: 1e-5 * x.sum(-1)), o)
+        assert o.x.abs() > 1e30 and torch.isfinite(o.x) and get_reason(o)
 
 
 @pytest.mark.parametrize("x", [[2.0], [[2.0], [3.0]]])

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from manopt_torch.plans.gradient_norm import gradient_norm
 from manopt_torch.plans.options import check_range, lane_of
 from manopt_torch.plans.stopping.base import StoppingCriterion
 
@@ -26,8 +27,7 @@ class StopWhenGradientNormLess(StoppingCriterion):
 
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Compare the gradient's length with the bound."""
-        gradient = o.gradient if o.gradient is not None else p.get_gradient(o.x)
-        return lane_of(p, o).scalar(p.M.norm(o.x, gradient)) < self.eps
+        return gradient_norm(p, o) < self.eps
 
     def reason(self, o: Any, i: int) -> str:
         """Name the bound."""
@@ -60,15 +60,11 @@ class StopWhenRelativeGradientNormLess(StoppingCriterion):
 
     def init(self, p: Any, o: Any) -> Any:
         """Remember the length of the gradient at the start."""
-        return {"first": self._norm(p, o)}
+        return {"first": gradient_norm(p, o)}
 
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Compare the gradient's length with that at the start."""
-        return self._norm(p, o) < self.eps * self.remembered(p, o, i)["first"]
-
-    def _norm(self, p: Any, o: Any) -> Any:
-        gradient = o.gradient if o.gradient is not None else p.get_gradient(o.x)
-        return lane_of(p, o).scalar(p.M.norm(o.x, gradient))
+        return gradient_norm(p, o) < self.eps * self.remembered(p, o, i)["first"]
 
     def reason(self, o: Any, i: int) -> str:
         """Name the factor."""
