@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, field, fields
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any, ClassVar, TypeVar
 
 import torch
 
@@ -11,6 +12,8 @@ from manopt_torch._keywords import strict_keywords as strict_keywords
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.masked import lane_for
 from manopt_torch.manifolds.points import map_leaves
+
+T = TypeVar("T", bound="Options")
 
 
 def state(default: Any = None, *, per_problem: bool = True, saved: bool = True) -> Any:
@@ -23,8 +26,8 @@ def state(default: Any = None, *, per_problem: bool = True, saved: bool = True) 
         saved: whether `state_dict` holds it; what a step can make again, such as a retained graph, need not be saved.
     """
     metadata = {"state": True, "per_problem": per_problem, "saved": saved, "default": default}
-    # no default of the class: Python reads an attribute faster that the class does not have as well
-    return field(default_factory=lambda: default, init=False, repr=False, metadata=metadata)
+    # `Options.__new__` sets it. No default of the class: Python reads an attribute faster that only the object has.
+    return field(init=False, repr=False, metadata=metadata)
 
 
 class Functor(KnownKeywords):
@@ -156,6 +159,12 @@ class Options(KnownKeywords):
     # a state to take up instead of starting anew, left by load_state_dict
     resume: Any = state(per_problem=False)
 
+    def __new__(cls: type[T], *args: Any, **kwargs: Any) -> T:
+        """Give the state its defaults, whatever a class's own constructor does."""
+        o = KnownKeywords.__new__(cls, *args, **kwargs)
+        vars(o).update(_state_defaults(cls))
+        return o
+
     def __post_init__(self) -> None:
         """Check the ranges of the parameters."""
         check_count(self, "check_every", 1)
@@ -207,7 +216,12 @@ def per_problem_fields(o: Options) -> Iterator[str]:
 
 def state_defaults(o: Options) -> dict[str, Any]:
     """Return the state fields with their values before any run."""
-    return {f.name: f.metadata["default"] for f in fields(o) if f.metadata.get("state")}
+    return _state_defaults(type(o))
+
+
+@cache
+def _state_defaults(kind: type[Options]) -> dict[str, Any]:
+    return {f.name: f.metadata["default"] for f in fields(kind) if f.metadata.get("state")}
 
 
 # of most attributes: none of these is a functor or holds one

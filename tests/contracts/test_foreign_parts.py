@@ -179,6 +179,25 @@ def test_a_solver_from_outside_is_printed_recorded_and_compacted() -> None:
     assert set(texts) == {"HeavyBallOptions"}
 
 
+def test_options_may_have_a_constructor_of_their_own() -> None:
+    class PlainOptions(Options):
+        def __init__(self, x: torch.Tensor, steps: int) -> None:
+            self.x, self.stop = x, StopAfterIteration(steps)
+
+    @initialize_solver.register(PlainOptions)
+    def start(p: Any, o: PlainOptions) -> None:
+        o.cost, o.gradient = p.get_cost_and_gradient(o.x)
+
+    @step_solver.register(PlainOptions)
+    def step(p: Any, o: PlainOptions, i: int) -> None:
+        o.x = p.M.retract(o.x, o.gradient, -0.25)
+        o.cost, o.gradient = p.get_cost_and_gradient(o.x)
+
+    problem, x = quadratic()
+    o = GradientDescentOptions(x, stepsize=ConstantStepsize(0.25), stop=StopAfterIteration(4))
+    torch.testing.assert_close(solve(problem, PlainOptions(x, 4)).x, solve(problem, o).x)
+
+
 def test_options_without_verbs_say_how_to_add_them() -> None:
     @dataclass(eq=False)
     class Nothing(Options):
