@@ -165,7 +165,7 @@ def _dot(u: torch.Tensor, v: torch.Tensor, keepdim: bool = True) -> torch.Tensor
 
     It is rounded otherwise than in a batch: short vectors, whose product is cheap, keep a batch's bits.
     """
-    if u.dim() == v.dim() == 1 and len(u) >= _LONG and u.dtype == v.dtype:
+    if u.dim() == v.dim() == 1 and u.numel() >= _LONG and u.dtype == v.dtype:
         return torch.dot(u, v)
     return (u * v).sum(-1, keepdim)
 
