@@ -22,11 +22,12 @@ class Contender:
 
     Args:
         run: what to call.
-        calls: how often in one sample.
+        calls: how often in one sample, at least.
+        lasting: how long a sample is, at least, in CPU seconds.
     """
 
-    def __init__(self, run: Callable[[], Any], calls: int) -> None:
-        self.run, self.calls = run, calls
+    def __init__(self, run: Callable[[], Any], calls: int, lasting: float) -> None:
+        self.run, self.calls, self.lasting = run, calls, lasting
         self.result: Any = None
 
     def warm_up(self) -> None:
@@ -36,10 +37,11 @@ class Contender:
     def turn(self) -> float:
         """Return the CPU seconds of a call."""
         gc.collect()  # nobody pays for the rubbish of another
-        began = time.process_time()
-        for _ in range(self.calls):
+        began, count, spent = time.process_time(), 0, 0.0
+        while count < self.calls or spent < self.lasting:
             self.result = self.run()
-        return (time.process_time() - began) / self.calls
+            count, spent = count + 1, time.process_time() - began
+        return spent / count
 
     def end(self) -> Any:
         """Return what the last call returned."""
@@ -53,10 +55,10 @@ class ContenderApart:
         RuntimeError: by any method, if the contender failed; with its traceback.
     """
 
-    def __init__(self, run: Callable[[], Any], calls: int) -> None:
+    def __init__(self, run: Callable[[], Any], calls: int, lasting: float) -> None:
         self._here, there = multiprocessing.Pipe()
         context = multiprocessing.get_context("fork")
-        self._process = context.Process(target=_serve, args=(there, Contender(run, calls)), daemon=True)
+        self._process = context.Process(target=_serve, args=(there, Contender(run, calls, lasting)), daemon=True)
         self._process.start()
         there.close()
 

@@ -82,7 +82,12 @@ class Times:
 
 
 def interleaved(
-    contenders: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS, calls: int = 1, *, apart: bool | None = None
+    contenders: Mapping[str, Callable[[], Any]],
+    rounds: int = ROUNDS,
+    calls: int = 1,
+    *,
+    lasting: float = 0.0,
+    apart: bool | None = None,
 ) -> Times:
     """Time each contender once a round, in turning order, after one round that is not counted.
 
@@ -90,11 +95,12 @@ def interleaved(
         contenders: what to call, by name.
         rounds: rounds that count.
         calls: calls in one sample, where one alone is too short to be timed.
+        lasting: how long a sample is at least, in CPU seconds: it is repeated until then.
         apart: whether each runs in a process of its own; None does what `Setting.apart` says.
     """
     make = ContenderApart if (Setting.apart if apart is None else apart) else Contender
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    running = {name: make(run, calls) for name, run in contenders.items()}
+    running = {name: make(run, calls, lasting) for name, run in contenders.items()}
     for contender in running.values():
         contender.warm_up()
     order = list(contenders)

@@ -1,4 +1,4 @@
-"""Smooth solvers against pymanopt and against the floor: the table of issue 4.
+"""Smooth solvers against pymanopt and against the floor.
 
 Steepest descent (SD), conjugate gradients (CG) and trust regions (TR) on the same problem, from the same start, to the
 same gradient norm, derivatives by autograd everywhere unless a row says that they are given. pymanopt runs with its
@@ -14,10 +14,18 @@ from benchmarks.timing import ROUNDS, Figure, Row, Times, installed, interleaved
 CASE = "riemannian"
 # of what the floor reaches, in the same run
 SHARE_OF_THE_FLOOR = 0.85
+# seconds of a sample: a run of some milliseconds, the first after a pause, is mostly the processor's waking up
+LASTING = 0.08
 
 
 def rows(
-    *, only: str = "", rounds: int = ROUNDS, peers: bool = True, looped: int = 50, cases: list[Case] | None = None
+    *,
+    only: str = "",
+    rounds: int = ROUNDS,
+    peers: bool = True,
+    looped: int = 50,
+    lasting: float = LASTING,
+    cases: list[Case] | None = None,
 ) -> list[Row]:
     """Return the rows of this case.
 
@@ -26,6 +34,7 @@ def rows(
         rounds: rounds of timing.
         peers: whether to time pymanopt.
         looped: how many problems of a batch pymanopt solves, one after the other; its time is scaled.
+        lasting: how long a sample is at least, in CPU seconds; a short run is repeated.
         cases: what to run instead of the parts.
     """
     if cases is None:
@@ -33,7 +42,8 @@ def rows(
             raise ValueError(f"no part {only!r} of {CASE}; there are {', '.join(CASES)}")
         cases = [case for name, make in CASES.items() if only in ("", name) for case in make()]
     version = installed("pymanopt") if peers else ""
-    return [row for case in cases for solver in _solvers(case) for row in _rows(case, solver, rounds, looped, version)]
+    pairs = [(case, solver) for case in cases for solver in _solvers(case)]
+    return [row for case, solver in pairs for row in _rows(case, solver, rounds, looped, lasting, version)]
 
 
 def _solvers(case: Case) -> list[str]:
@@ -41,7 +51,7 @@ def _solvers(case: Case) -> list[str]:
     return [*case.targets, *(["TR"] if "TR" not in case.targets else [])]
 
 
-def _rows(case: Case, solver: str, rounds: int, looped: int, version: str) -> list[Row]:
+def _rows(case: Case, solver: str, rounds: int, looped: int, lasting: float, version: str) -> list[Row]:
     looped = min(looped, len(case.x)) if case.batched else 1
     contenders = {"ours": ours(case, solver)}
     if case.derivatives is not None and (solver in case.given or case.objective is None):
@@ -51,7 +61,7 @@ def _rows(case: Case, solver: str, rounds: int, looped: int, version: str) -> li
             contenders[name] = run
     if version and solver in case.targets:
         contenders["pymanopt"] = pymanopt(case, solver, looped)
-    times = interleaved(contenders, rounds, case.calls)
+    times = interleaved(contenders, rounds, lasting=lasting)
     return _Table(case, solver, times, version, len(case.x) / looped if case.batched else 1.0).rows()
 
 

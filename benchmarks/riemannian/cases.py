@@ -45,7 +45,6 @@ class Case:
     tolerance: float = 1e-6
     bound: int = 20000
     data: tuple[Tensor, ...] = ()
-    calls: int = 1  # in one sample
 
     @property
     def batched(self) -> bool:
@@ -90,7 +89,7 @@ def trivial() -> list[Case]:
             "trivial", "trivial cost on Sphere(3), per iteration", Sphere(3), x, cost,
             floor.BareSphere(3), lambda: floor.Auto(cost), ("Sphere", (3,)), lambda k: cost, lambda k: x.numpy(),
             {"SD": 1.6, "CG": 1.8, "TR": 3.0}, {"SD": 3.0, "CG": 2.8, "TR": 5.5}, by_hand, ("SD", "CG", "TR"),
-            tolerance=1e-9, bound=200, calls=3,
+            tolerance=1e-9, bound=200,
         )
     ]  # fmt: skip
 
@@ -173,7 +172,6 @@ def _mean(count: int, n: int) -> Case:
         "means", f"mean of {count} matrices {n} x {n}", SymmetricPositiveDefinite(n), x, cost,
         floor.BareSPD(n), lambda: floor.Auto(cost), ("SymmetricPositiveDefinite", (n,)), lambda k: cost,
         lambda k: x.numpy(), {"SD, BB": 5.0, "CG": 1.4, "TR": 2.3}, bound=2000,
-        calls=1 if n > 10 else 4,
     )  # fmt: skip
 
 

@@ -50,7 +50,7 @@ def test_all_contenders_end_at_the_same_cost(name):
 
 
 def test_rows():
-    table = rows(rounds=1, peers=False, cases=[*SMALL["rayleigh"](), *SMALL["means_batch"]()])
+    table = rows(rounds=1, peers=False, lasting=0.0, cases=[*SMALL["rayleigh"](), *SMALL["means_batch"]()])
     subjects = [row.subject for row in table]
     assert subjects[:3] == ["SD, manopt_torch", "SD, manopt_torch", "SD, floor"]
     assert "TR, manopt_torch, derivatives given" in subjects and "SD, BB, manopt_torch" in subjects
@@ -62,7 +62,7 @@ def test_rows():
 
 
 def test_with_the_peer():
-    table = rows(rounds=1, looped=2, cases=[SMALL["rayleigh_batch"]()[0]])
+    table = rows(rounds=1, looped=2, lasting=0.0, cases=[SMALL["rayleigh_batch"]()[0]])
     ours = next(row for row in table if row.subject == "TR, manopt_torch")
     assert ours.peer.startswith("pymanopt") and ours.ratio.median > 0 and ours.met is not None
     assert "of 2 problems" in table[-1].note
