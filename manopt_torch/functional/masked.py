@@ -54,7 +54,7 @@ def count_active(mask: torch.Tensor | bool) -> int:
         return int(torch.count_nonzero(mask).item())
 
 
-def _largest(leaf: torch.Tensor) -> float:
+def largest_entry(leaf: torch.Tensor) -> float:
     """Return the largest absolute entry; NaN if there is one."""
     # the maximum norm carries NaN along and, unlike others, cannot overflow; its kernel is slow for many entries
     size = torch.linalg.vector_norm(leaf, math.inf) if leaf.numel() <= _MANY else leaf.abs().amax()
@@ -141,7 +141,7 @@ class Lone:
 
     def size(self, u: Any) -> float:
         """Return the largest absolute entry of a point or tangent; NaN if there is one."""
-        sizes = [_largest(leaf) for leaf in leaves(u)]
+        sizes = [largest_entry(leaf) for leaf in leaves(u)]
         return sizes[0] if len(sizes) == 1 else math.nan if any(s != s for s in sizes) else max(sizes)
 
     def finite(self, u: Any) -> bool:

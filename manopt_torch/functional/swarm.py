@@ -82,7 +82,7 @@ def landed(
         points: where they are now.
         v: the velocities that took them there.
     """
-    if lane.lone and all([lane.finite(leaf.sum()) for leaf in leaves(points)]):  # noqa: C419  (a list is quicker)
+    if lane.lone and all(lane.finite(leaf.sum()) for leaf in leaves(points)):
         return points, v
     ref = first_leaf(points)
     each = Batch(ref.shape[:axes], ref)

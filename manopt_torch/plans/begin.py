@@ -7,7 +7,7 @@ import torch
 
 from manopt_torch._host import first_failures, host_read
 from manopt_torch.errors import MissingDerivativeError, NonFiniteError, OptionsError, ShapeError
-from manopt_torch.functional.masked import Batch, lane_for
+from manopt_torch.functional.masked import Batch, lane_for, largest_entry
 from manopt_torch.manifolds.points import leaves, map_leaves
 from manopt_torch.manifolds.validation import method_named
 from manopt_torch.plans.options import Memory, Options
@@ -138,7 +138,7 @@ def _finite(leaf: torch.Tensor) -> bool:
     if leaf.is_meta or not leaf.numel():
         return True
     with host_read():
-        return math.isfinite(torch.linalg.vector_norm(leaf, math.inf).item())
+        return math.isfinite(largest_entry(leaf))
 
 
 def check_start(p: Any, o: Options) -> None:
