@@ -54,7 +54,7 @@ def to_geoopt(M: Manifold) -> Any:
     return _geoopt_class()(M)
 
 
-def from_geoopt(G: Any, *shape: int) -> Manifold:
+def from_geoopt(G: Any, *shape: int | tuple[int, ...]) -> Manifold:
     """Return a manifold that computes by a `geoopt.Manifold`, for the solvers of this package.
 
     Axes of `shape` beyond those of `G` are the point's own, as in `Power`. What geoopt does not tell is found at
@@ -65,12 +65,11 @@ def from_geoopt(G: Any, *shape: int) -> Manifold:
 
     Args:
         G: the manifold; its buffers, such as a curvature, should have the dtype and device of the points.
-        shape: shape of a point.
+        shape: shape of a point, as numbers or as one tuple.
 
     Raises:
         ImportError: if geoopt is missing.
-        OptionsError: if `G` is no manifold of geoopt, its `proju` is no projector (as of `CanonicalStiefel`), or
-            `shape` has fewer axes than its points.
+        OptionsError: if `G` is no manifold of geoopt, its `proju` no projector, or `shape` has too few axes.
 
     Examples:
         >>> from manopt_torch import from_geoopt
@@ -80,11 +79,12 @@ def from_geoopt(G: Any, *shape: int) -> Manifold:
         (2, True, True)
     """
     geoopt = import_geoopt()
+    sizes: Any = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
     if not isinstance(G, geoopt.manifolds.base.Manifold):
         raise OptionsError(f"from_geoopt: expected a geoopt.Manifold, got {G!r}")
-    if len(shape) < G.ndim:
-        raise OptionsError(f"from_geoopt({G!r}, {shape}): a point has at least {G.ndim} axes; pass its shape")
-    return GeooptManifold(G, shape, geoopt.manifolds.base.Manifold)
+    if len(sizes) < G.ndim:
+        raise OptionsError(f"from_geoopt({G!r}, {sizes}): a point has at least {G.ndim} axes; pass its shape")
+    return GeooptManifold(G, sizes, geoopt.manifolds.base.Manifold)
 
 
 class GeooptManifold(Manifold):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 
+from manopt_torch.linalg.frame_turn import turning_direction
 from manopt_torch.linalg.frames import LOG_DOUBLINGS, frame_step, frame_tangent
 from manopt_torch.linalg.rotations import hat, rotation_vector
 from manopt_torch.linalg.skew import (
@@ -33,6 +34,9 @@ _DAMPING, _DAMPING_FALLS, _DAMPING_RISES = 0.1, 0.25, 4.0
 # not used ([TranstrumSethna:2012], sections 4 and 5), nor one near the end, which would be rounding.
 _SHARE, _LONGEST_CORRECTION = 0.1, 1.5
 _FAR = 100.0  # no coordinate of a logarithm is that large
+# The iteration starts along the tangent part of the straight way. Near antipodes, where less than this share of its
+# square is tangent, it would stay near zero, and starts by a turn, which elsewhere is the worse start.
+_LEAST_SHARE = 0.03
 
 
 def square_frame_log(
@@ -124,7 +128,10 @@ def _solve(X: torch.Tensor, Y: torch.Tensor, kappa: int) -> _Solution:
     shots = _Shots(target, start, generators, (-1j * generators).flatten(1))
     # coordinates in an orthogonal basis, whose skew part has entries in pairs
     rows = _entries(basis)[..., 0, :]
-    c = _bounded(_entries(target) @ (rows.mT / rows.square().sum(-1)))
+    to_coordinates = rows.mT / rows.square().sum(-1)
+    c = _bounded(_entries(target) @ to_coordinates)
+    turn = _bounded(_entries(turning_direction(target)) @ to_coordinates)
+    c = torch.where(_tangent_share(c, rows, target) < _LEAST_SHARE, turn, c)
     system = _shoot(c, shots)
     damping = torch.full_like(c[..., :1], _DAMPING)
     floor = 4 * torch.finfo(X.dtype).eps
@@ -146,6 +153,11 @@ def _solve(X: torch.Tensor, Y: torch.Tensor, kappa: int) -> _Solution:
     # points that are not finite keep their NaN, which the iteration has put aside
     U = frame @ _matrix(c @ rows, target) + (residual * 0)[..., None, None]
     return _Solution(U, residual, frame, jacobian, factor, rows, outside)
+
+
+def _tangent_share(c: torch.Tensor, rows: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return which part of the straight way is tangent, by squared lengths, shape `(*batch, 1, 1)`."""
+    return (c @ rows).square().sum(-1, True) / _entries(target).square().sum(-1, True)
 
 
 def _bounded(c: torch.Tensor) -> torch.Tensor:

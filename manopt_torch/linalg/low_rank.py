@@ -60,14 +60,9 @@ def truncate_factored(
     not_a_number = (core * 0).sum((-2, -1), keepdim=True)  # zero for a finite matrix
     A, s, Bh = torch.linalg.svd(_finite(core), full_matrices=False)
     A, B, s = A[..., :k], Bh.mT[..., :k], torch.maximum(s[..., :k], _least(s)).unsqueeze(-1) + not_a_number
-    turn_left, turn_right = _turn(A.mT @ first), _turn(B.mT @ b[..., :k])
+    P, _, Qh = torch.linalg.svd(_finite(torch.stack([A.mT @ first, B.mT @ b[..., :k]])))
+    turn_left, turn_right = (P @ Qh).unbind()  # polar factors
     return left @ (A @ turn_left), turn_left.mT @ (s * turn_right), right @ (B @ turn_right)
-
-
-def _turn(Z: torch.Tensor) -> torch.Tensor:
-    """Return a polar factor, as a constant; zeros stand for what is not finite."""
-    P, _, Qh = torch.linalg.svd(_finite(Z))
-    return P @ Qh
 
 
 def beside(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
@@ -109,8 +104,8 @@ def _moving(W: Times, Wt: Times, svd: tuple, k: int) -> tuple[torch.Tensor, torc
     E, F = torch.zeros_like(L), torch.zeros_like(R)
     for _ in range(2):
         forward, backward = W(R + F), Wt(L + E)
-        e = _off(L, forward) - E @ (L.mT @ forward)
-        f = _off(R, backward) - F @ (R.mT @ backward)
+        e = off(L, forward) - E @ (L.mT @ forward)
+        f = off(R, backward) - F @ (R.mT @ backward)
         a, b = low_left.mT @ e, low_right.mT @ f
         E = _without_value(E + e * inverse + low_left @ (ratio * (low * a + kept * b)))
         F = _without_value(F + f * inverse + low_right @ (ratio * (kept * a + low * b)))
@@ -122,8 +117,33 @@ def _without_value(E: torch.Tensor) -> torch.Tensor:
     return E - E.detach()
 
 
-def _off(L: torch.Tensor, Z: torch.Tensor) -> torch.Tensor:
-    return Z - L @ (L.mT @ Z)
+def less(
+    Z: torch.Tensor,  # shape: (*batch, m, r)
+    L: torch.Tensor,  # shape: (*batch, m, k)
+    M: torch.Tensor,  # shape: (*batch, k, r)
+) -> torch.Tensor:
+    """Return Z - L M, of lone matrices in one operation.
+
+    Examples:
+        >>> less(torch.ones(2, 1), torch.eye(2), torch.full((2, 1), 3.0))
+        tensor([[-2.],
+                [-2.]])
+    """
+    return torch.addmm(Z, L, M, alpha=-1) if Z.dim() == L.dim() == M.dim() == 2 else Z - L @ M
+
+
+def off(
+    L: torch.Tensor,  # shape: (*batch, m, k), orthonormal columns
+    Z: torch.Tensor,  # shape: (*batch, m, r)
+) -> torch.Tensor:
+    """Return the part of Z orthogonal to the columns of L.
+
+    Examples:
+        >>> off(torch.eye(2, 1), torch.ones(2, 1))
+        tensor([[0.],
+                [1.]])
+    """
+    return less(Z, L, L.mT @ Z)
 
 
 def _orthonormal(L: torch.Tensor, E: torch.Tensor) -> torch.Tensor:

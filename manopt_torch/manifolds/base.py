@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -57,8 +57,9 @@ class Manifold(KnownKeywords, ABC):
 
     def __init_subclass__(cls) -> None:
         """Set the `has_` flags that a class leaves open from the methods that it writes."""
-        if "ehess2rhess" in vars(cls) and "ehess2rhess_at" not in vars(cls):
-            setattr(cls, "ehess2rhess_at", Manifold.ehess2rhess_at)  # noqa: B010  (an inherited one is another formula)
+        for method in ("inner", "ehess2rhess"):
+            if method in vars(cls) and f"{method}_at" not in vars(cls):  # an inherited one is another formula
+                setattr(cls, f"{method}_at", getattr(Manifold, f"{method}_at"))
         for flag, method in (("has_exp", "exp"), ("has_log", "log"), ("has_parallel_transport", "parallel_transport")):
             if flag not in vars(cls):
                 setattr(cls, flag, getattr(cls, method) is not getattr(Manifold, method))
@@ -67,6 +68,13 @@ class Manifold(KnownKeywords, ABC):
     @abstractmethod
     def inner(self, x: Any, u: Any, v: Any) -> torch.Tensor:
         """Return the Riemannian inner product of two tangent vectors at `x`, shape `(*batch,)`."""
+
+    def inner_at(self, x: Any) -> Callable[[Any, Any], torch.Tensor]:
+        """Return `inner` at one point, a function of `u` and `v`; it may keep what it has made of a vector.
+
+        For a moment in which a few vectors are multiplied with each other and none of them is written into.
+        """
+        return partial(self.inner, x)
 
     def norm(self, x: Any, u: Any) -> torch.Tensor:
         """Return the length of a tangent vector; its derivative at zero is zero, not NaN."""
@@ -109,7 +117,9 @@ class Manifold(KnownKeywords, ABC):
 
     def log(self, x: Any, y: Any) -> Any:
         """Return the shortest tangent vector at `x` whose geodesic reaches `y` at time one."""
-        raise OptionsError(f"{self!r} has no logarithm: use M.inverse_retract(x, y), if there is one")
+        inverse = any(name != "log" for name in self.inverse_retractions.values())
+        other = "M.inverse_retract(x, y)" if inverse else "M.project_tangent(x, y - x) next to x"
+        raise OptionsError(f"{self!r} has no logarithm: use {other}")
 
     def log_defined(self, x: Any, y: Any) -> torch.Tensor:
         """Tell per problem whether `y` lies inside the cut locus of `x`, so that `log` is unique."""
@@ -208,6 +218,8 @@ class Manifold(KnownKeywords, ABC):
 
     def tolerance(self, dtype: torch.dtype) -> float:
         """Return the residual that rounding alone may cause for a point of this size and dtype."""
+        if not (dtype.is_floating_point or dtype.is_complex):
+            raise OptionsError(f"points of {self!r} are floating-point numbers, got {dtype}: convert with x.double()")
         return 100.0 * torch.finfo(dtype).eps * math.sqrt(max(self.ambient_size, 1))
 
     def check_point(self, x: Any, atol: float | None = None) -> None:

@@ -4,8 +4,8 @@ A vector $u$ that is carried parallel along a curve with velocity $\dot x$ has t
 array. In a submanifold with the inner product of the surrounding space that is the second fundamental form, and the
 Hessian of the linear function $\langle g, \cdot\rangle$ is its adjoint, $\langle\operatorname{Hess}[u], \dot x\rangle =
 \langle g, B_x(\dot x, u)\rangle$: `ehess2rhess` knows it. On other manifolds it is the derivative of parallel transport
-by its end, unless `M.connection` knows formulas: for positive definite matrices two products take the place of two
-derivatives of a square root, a hundredth of the time.
+by its end, unless `M.connection` knows formulas (`bend`, `bent_gradient`, and `riemann` of the curvature): for positive
+definite matrices two products take the place of two derivatives of a square root, a hundredth of the time.
 
 References:
     [AbsilMahonyTrumpf:2013].
@@ -58,17 +58,26 @@ def bent_gradient(
     return _pullback(lambda y: M.parallel_transport(x, y, u), x, g)
 
 
-def relative_bend(
+def knows_curvature(M: "Manifold") -> bool:
+    """Tell whether `curved` has formulas for a manifold."""
+    return M.is_embedded or getattr(M, "connection", None) is not None
+
+
+def curved(
     M: "Manifold",
     x: Any,
     *triples: tuple[Any, Any, Any],
 ) -> Any:
-    r"""Return the sum of the curvatures $R(u, v) w$ over triples of tangent vectors of a submanifold.
+    r"""Return the sum of the curvatures $R(u, v) w$ over triples of tangent vectors.
 
-    By the equation of Gauss, with the shape operators $S_n$: $R(u, v) w = S_{B(v, w)} u - S_{B(u, w)} v$.
+    On a submanifold by the equation of Gauss, with the shape operators $S_n$: $R(u, v) w = S_{B(v, w)} u - S_{B(u, w)}
+    v$.
     """
-    terms = []
+    known, terms = getattr(M, "connection", None), []
     for u, v, w in triples:
+        if known:
+            terms.append(known.riemann(x, u, v, w))
+            continue
         first, second = _linear_hessian(M, x, bend(M, x, v, w), u), _linear_hessian(M, x, bend(M, x, u, w), v)
         terms.append(map_leaves(torch.sub, first, second))
     return reduce(lambda a, b: map_leaves(torch.add, a, b), terms)

@@ -14,6 +14,7 @@ from manopt_torch.manifolds.validation import positive_sizes
 
 # Gauss-Newton converges quadratically near the manifold: from a step inside its reach this is more than enough
 _ROUNDS = 12
+_ROUNDS_OF_A_DRAW = 40  # which starts anywhere
 
 
 class EmbeddedManifold(Manifold):
@@ -33,12 +34,14 @@ class EmbeddedManifold(Manifold):
     Args:
         constraint: $F$, from points `(*batch, *shape)` to `(*batch, m)`, in torch operations, problem by problem.
         shape: shape of a point.
+        codimension: the number $m$ of equations. None counts them in what `constraint` makes of two points of ones, in
+            the default precision or in float64, on the CPU: give it where constants are on another device.
 
     Shapes:
         points: `(*batch, *shape)`.
 
     Raises:
-        OptionsError: if `constraint` is not callable or a size is no integer of at least 1.
+        OptionsError: if `constraint` is not callable or cannot take ones, or a size is no integer of at least 1.
         ShapeError: if `constraint` does not return `(*batch, m)` with $m$ less than the number of entries.
 
     References:
@@ -57,7 +60,12 @@ class EmbeddedManifold(Manifold):
     retractions: Mapping[str, str] = {"gauss_newton": "retract_gauss_newton"}
     inverse_retractions: Mapping[str, str] = {}
 
-    def __init__(self, constraint: Callable[[torch.Tensor], torch.Tensor], shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        constraint: Callable[[torch.Tensor], torch.Tensor],
+        shape: tuple[int, ...],
+        codimension: int | None = None,
+    ) -> None:
         if not callable(constraint):
             raise OptionsError(f"EmbeddedManifold: constraint must be callable, got {constraint!r}")
         if not isinstance(shape, (tuple, list)):
@@ -66,13 +74,9 @@ class EmbeddedManifold(Manifold):
         self.constraint = constraint
         self.point_shape = tuple(shape)
         size = math.prod(shape)
-        got = tuple(constraint(torch.ones(2, *shape)).shape)
-        if len(got) != 2 or got[0] != 2 or not 0 < got[1] < size:
-            raise ShapeError(
-                f"EmbeddedManifold: constraint must map (2, {', '.join(map(str, shape))}) to (2, m) with "
-                f"0 < m < {size}, got {got}: keep the batch axes and stack the equations on the last axis"
-            )
-        self.codimension = got[1]
+        self.codimension = _number_of_equations(constraint, self.point_shape) if codimension is None else codimension
+        if not isinstance(self.codimension, int) or not 0 < self.codimension < size:
+            raise OptionsError(f"EmbeddedManifold: codimension={codimension!r} is no integer from 1 to {size - 1}")
         self.dim = size - self.codimension
         self.typical_dist = math.sqrt(self.dim)
         self._ndim = len(shape)
@@ -86,11 +90,7 @@ class EmbeddedManifold(Manifold):
 
     def project_point(self, z: torch.Tensor) -> torch.Tensor:
         """Return to the manifold by Gauss-Newton; NaN where that fails."""
-        y = z
-        for _ in range(_ROUNDS):
-            value, jacobian = self._linearize(y)
-            y = y - self._pull_back(jacobian, _solve(jacobian, value))
-        return torch.where(self._near(y)[(...,) + (None,) * self._ndim], y, math.nan)
+        return self._returned(z, _ROUNDS)
 
     def project_tangent(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         _, jacobian = self._linearize(x)
@@ -113,20 +113,26 @@ class EmbeddedManifold(Manifold):
     def random_point(self, *batch: int, generator: Any = None, dtype: Any = None, device: Any = None) -> torch.Tensor:
         """Draw Gaussian arrays and bring them to the manifold; where that fails the point is NaN: draw again."""
         shape = (*batch, *self.point_shape)
-        return self.project_point(torch.randn(shape, generator=generator, dtype=dtype, device=device))
+        z = torch.randn(shape, generator=generator, dtype=dtype, device=device)
+        return self._returned(z, _ROUNDS_OF_A_DRAW)
 
     def off_manifold(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the length of the Gauss-Newton step: the distance from the manifold to first order."""
+        """Return the length of the Gauss-Newton step, the distance to first order; relative to `x` if that is long."""
         value, jacobian = self._linearize(x)
         step = self._pull_back(jacobian, _solve(jacobian, value))
-        return torch.linalg.vector_norm(step, dim=self._axes)
+        norm = torch.linalg.vector_norm
+        return norm(step, dim=self._axes) / norm(x, dim=self._axes).clamp(min=1.0)
 
     def __repr__(self) -> str:
         name = getattr(self.constraint, "__name__", type(self.constraint).__name__)
         return f"EmbeddedManifold({name}, {self.point_shape})"
 
-    def _near(self, y: torch.Tensor) -> torch.Tensor:
-        return self.off_manifold(y) <= self.tolerance(y.dtype) * (1 + torch.linalg.vector_norm(y, dim=self._axes))
+    def _returned(self, y: torch.Tensor, rounds: int) -> torch.Tensor:
+        for _ in range(rounds):
+            value, jacobian = self._linearize(y)
+            y = y - self._pull_back(jacobian, _solve(jacobian, value))
+        arrived = self.off_manifold(y) <= self.tolerance(y.dtype)
+        return torch.where(arrived[(...,) + (None,) * self._ndim], y, math.nan)
 
     def _linearize(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return F(x), shape (*batch, m), and its Jacobian, shape (*batch, m, entries)."""
@@ -156,6 +162,31 @@ class EmbeddedManifold(Manifold):
     def _pull_back(self, jacobian: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         flat = (jacobian.mT @ w[..., None])[..., 0]
         return flat.reshape(*flat.shape[:-1], *self.point_shape)
+
+
+def _number_of_equations(constraint: Callable[..., Any], shape: tuple[int, ...]) -> int:
+    """Return the length of what the constraint makes of a point of ones."""
+    value = _at_ones(constraint, shape)
+    got, size = tuple(value.shape) if isinstance(value, torch.Tensor) else (), math.prod(shape)
+    if len(got) != 2 or got[0] != 2 or not 0 < got[1] < size:
+        raise ShapeError(
+            f"EmbeddedManifold: constraint must map (2, {', '.join(map(str, shape))}) to (2, m) with 0 < m < {size}, "
+            f"got {got or type(value).__name__}: keep the batch axes and stack the equations on the last axis"
+        )
+    return got[1]
+
+
+def _at_ones(constraint: Callable[..., Any], shape: tuple[int, ...]) -> Any:
+    try:
+        return constraint(torch.ones(2, *shape))
+    except RuntimeError:  # its constants may be of another precision
+        try:
+            return constraint(torch.ones(2, *shape, dtype=torch.float64))
+        except RuntimeError as error:
+            raise OptionsError(
+                f"EmbeddedManifold: constraint cannot take two points of ones, torch.ones{(2, *shape)}: {error}; if "
+                "only their dtype or device is wrong, give the number of equations as codimension="
+            ) from error
 
 
 def _solve(

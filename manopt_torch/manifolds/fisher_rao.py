@@ -31,9 +31,8 @@ class FisherRao(Manifold):
         return self._total((u * v / x).sum(self._axis, True))
 
     def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        s, t = torch.sqrt(x), torch.sqrt(y)
-        # the difference of the roots without subtracting them
-        chord = ((x - y) / (s + t)).square().sum(self._axis, True)
+        s, t, difference = _roots(x, y)
+        chord = difference.square().sum(self._axis, True)
         return 4 * self._total(squared_angle(chord, (s + t).square().sum(self._axis, True)))
 
     def project_point(self, z: torch.Tensor) -> torch.Tensor:
@@ -59,9 +58,8 @@ class FisherRao(Manifold):
         return torch.addcmul(cosine * root, sinc, w).square()
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        s, t = torch.sqrt(x), torch.sqrt(y)
+        s, t, difference = _roots(x, y)
         cosine = (s * t).sum(self._axis, True)
-        difference = (y - x) / (s + t)
         w = difference - (s * difference).sum(self._axis, True) * s
         return 2 * s * w * angle_over_sine((w * w).sum(self._axis, True), cosine)
 
@@ -134,3 +132,16 @@ class FisherRao(Manifold):
 
     def _columns_last(self, z: torch.Tensor) -> torch.Tensor:
         return z.mT if self._axis == -2 else z
+
+
+def _roots(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the roots and their difference, of y less x; common zeros, which are off the manifold, add nothing."""
+    s, t = _root(x), _root(y)
+    total = s + t
+    # without subtracting the roots, which would cancel
+    return s, t, (y - x) / torch.where(total == 0, 1.0, total)
+
+
+def _root(x: torch.Tensor) -> torch.Tensor:
+    zero = x == 0
+    return torch.where(zero, 0.0, torch.sqrt(torch.where(zero, 1.0, x)))

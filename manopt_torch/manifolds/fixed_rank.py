@@ -1,19 +1,21 @@
 """Matrices of fixed rank."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 
 from manopt_torch.errors import OptionsError
 from manopt_torch.linalg.known_value import OfLastMatrix, with_value
-from manopt_torch.linalg.low_rank import Times, beside, truncate, truncate_factored
+from manopt_torch.linalg.low_rank import Times, beside, less, off, truncate, truncate_factored
 from manopt_torch.linalg.orbits import rank_deficiency
 from manopt_torch.linalg.orthogonal import from_complement, polar, qr_unique, svd_or_nan, to_complement
 from manopt_torch.linalg.spectral import sym_sqrtm_pair, symmetric_part, tracks_derivatives
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
-from manopt_torch.manifolds.points import axpy, scale
+from manopt_torch.manifolds.images import ProductsOfImages
+from manopt_torch.manifolds.points import axpy, joined, scale
 from manopt_torch.manifolds.validation import positive_sizes
 
 
@@ -89,7 +91,7 @@ class FixedRank(Manifold):
     def __init__(self, m: int, n: int, k: int) -> None:
         positive_sizes("FixedRank", (m, n, k))
         if k > min(m, n):
-            raise OptionsError(f"FixedRank({m}, {n}, {k}): an {m} x {n} matrix has rank {min(m, n)} at most")
+            raise OptionsError(f"FixedRank({m}, {n}, {k}): a matrix of size {m} x {n} has rank {min(m, n)} at most")
         self.point_shape = ((m, k), (k, k), (n, k))
         self.dim = k * (m + n - k)
         self.typical_dist = float(self.dim)
@@ -107,7 +109,10 @@ class FixedRank(Manifold):
 
     def inner(self, x: Any, u: Any, v: Any) -> torch.Tensor:
         a = _flattened(x, u)
-        return (a * (a if v is u else _flattened(x, v))).sum((-2, -1))
+        return _dot(a, a if v is u else _flattened(x, v))
+
+    def inner_at(self, x: Any) -> Callable[[Any, Any], torch.Tensor]:
+        return ProductsOfImages(partial(_flattened, x), _dot)
 
     def norm(self, x: Any, u: Any) -> torch.Tensor:
         return torch.linalg.vector_norm(_flattened(x, u), dim=(-2, -1))
@@ -127,13 +132,13 @@ class FixedRank(Manifold):
         U, _, V = x
         if isinstance(z, torch.Tensor):
             return self.project_ambient(x, z @ V, z.mT @ U)
-        return FixedRankTangent(_off(U, z[0]), z[1].clone(), _off(V, z[2]))
+        return FixedRankTangent(off(U, z[0]), z[1].clone(), off(V, z[2]))
 
     def project_ambient(self, x: Any, zv: torch.Tensor, ztu: torch.Tensor) -> FixedRankTangent:
         r"""Return the projection of an $m \times n$ matrix $Z$ from the products $Z V$ and $Z^\top U$."""
         U, S, V = x
         M = U.mT @ zv
-        return self._velocity(S, M, zv - U @ M, _off(V, ztu))
+        return self._velocity(S, M, less(zv, U, M), off(V, ztu))
 
     def egrad2rgrad(self, x: Any, g: Any) -> FixedRankTangent:
         if isinstance(g, torch.Tensor):
@@ -141,7 +146,7 @@ class FixedRank(Manifold):
         U, S, V = x
         inverse = self._inverse(S)
         return FixedRankTangent(
-            _off(U, g[0] @ (inverse.mT @ inverse)), g[1].clone(), _off(V, g[2] @ (inverse @ inverse.mT))
+            off(U, g[0] @ (inverse.mT @ inverse)), g[1].clone(), off(V, g[2] @ (inverse @ inverse.mT))
         )
 
     def ehess2rhess(self, x: Any, g: Any, h: Any, u: Any) -> FixedRankTangent:
@@ -153,9 +158,9 @@ class FixedRank(Manifold):
         # symmetric anyway if f does not depend on the bases
         left = symmetric_part(g[1] @ S.mT - U.mT @ g[0])
         right = symmetric_part(g[1].mT @ S - V.mT @ g[2])
-        M = h[1] - dU.mT @ _off(U, gv) - _off(V, gtu).mT @ dV
-        Up = (_off(U, h[0] - gv @ dS.mT) + dU @ left) @ inverse.mT
-        Vp = (_off(V, h[2] - gtu @ dS) + dV @ right) @ inverse
+        M = h[1] - dU.mT @ off(U, gv) - off(V, gtu).mT @ dV
+        Up = (off(U, h[0] - gv @ dS.mT) + dU @ left) @ inverse.mT
+        Vp = (off(V, h[2] - gtu @ dS) + dV @ right) @ inverse
         return FixedRankTangent(Up @ inverse, M, Vp @ inverse.mT)
 
     def ambient_hessian(
@@ -166,7 +171,7 @@ class FixedRank(Manifold):
         From the products $H V$, $H^\top U$, $G \dot V$ and $G^\top \dot U$.
         """
         U, S, V = x
-        return self._velocity(S, U.mT @ hv, _off(U, hv + gdv), _off(V, htu + gtdu))
+        return self._velocity(S, U.mT @ hv, off(U, hv + gdv), off(V, htu + gtdu))
 
     def retract_projection(self, x: Any, u: Any, t: Any = None) -> FixedRankPoint:
         """Return the matrix of rank k nearest to the straight step."""
@@ -209,7 +214,7 @@ class FixedRank(Manifold):
         p, q, inverse = rows.mT @ A, columns.mT @ B, self._inverse(C)
         Kq = K @ q
         left, right = Kq @ inverse, K.mT @ p @ inverse.mT
-        return FixedRankTangent(rows @ left - A @ (p.mT @ left), p.mT @ Kq, columns @ right - B @ (q.mT @ right))
+        return FixedRankTangent(less(rows @ left, A, p.mT @ left), p.mT @ Kq, less(columns @ right, B, q.mT @ right))
 
     def injectivity_radius(self, x: Any = None) -> float | torch.Tensor:
         """Return the least singular value, the distance to the matrices of lower rank: no shorter step reaches them."""
@@ -223,8 +228,7 @@ class FixedRank(Manifold):
 
     def to_coordinates(self, x: Any, u: Any) -> torch.Tensor:
         M, Up, Vp = self.components(x, u)
-        parts = (M, to_complement(x[0], Up), to_complement(x[2], Vp))
-        return torch.cat([part.flatten(-2) for part in parts], -1)
+        return joined([part.flatten(-2) for part in (M, to_complement(x[0], Up), to_complement(x[2], Vp))])
 
     def from_coordinates(self, x: Any, c: torch.Tensor) -> FixedRankTangent:
         U, S, V = x
@@ -267,8 +271,10 @@ def _flattened(x: Any, u: Any) -> torch.Tensor:
     return torch.cat([left, right, M.expand(*left.shape[:-2], *M.shape[-2:])], -1)
 
 
-def _off(U: torch.Tensor, Z: torch.Tensor) -> torch.Tensor:
-    return Z - U @ (U.mT @ Z)
+def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    if a.dim() == b.dim() == 2 and a.dtype == b.dtype:
+        return torch.dot(a.reshape(-1), b.reshape(-1))
+    return (a * b).sum((-2, -1))
 
 
 def _blocks(core: torch.Tensor, S: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ import torch
 from manopt_torch.linalg.hyperbolic import arsinh_ratio, cosh_and_sinhc_sqrt, squared_hyperbolic_distance
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
-from manopt_torch.manifolds.curvature import curved_repr, negative_curvature
+from manopt_torch.manifolds.curvature import constant_curvature, curved_repr, negative_curvature
 from manopt_torch.manifolds.points import scale
 from manopt_torch.manifolds.validation import positive_sizes
 
@@ -67,13 +67,13 @@ class Hyperboloid(Manifold):
         return torch.linalg.vector_norm(self.to_coordinates(x, u), dim=-1)
 
     def dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        q = _squared_chord(self._unit(x), self._unit(y))
+        q = _squared_chord(x, y, -self.curvature)
         zero = q == 0
         root = torch.sqrt(torch.where(zero, 1.0, q))
         return torch.where(zero, 0.0, 2 * torch.asinh(0.5 * root)) / math.sqrt(-self.curvature)
 
     def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return squared_hyperbolic_distance(_squared_chord(self._unit(x), self._unit(y))) / -self.curvature
+        return squared_hyperbolic_distance(_squared_chord(x, y, -self.curvature)) / -self.curvature
 
     def project_point(self, z: torch.Tensor) -> torch.Tensor:
         """Keep the spatial part and take the time-like entry that belongs to it."""
@@ -97,7 +97,7 @@ class Hyperboloid(Manifold):
     retract_default = exp
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        q = _squared_chord(self._unit(x), self._unit(y))[..., None]
+        q = _squared_chord(x, y, -self.curvature)[..., None]
         # d / sinh d, and y - cosh(d) x with cosh(d) - 1 = q / 2 taken off before it cancels
         factor = arsinh_ratio(q) / torch.sqrt(1 + 0.25 * q)
         spatial = factor * torch.addcmul((y - x)[..., 1:], q, x[..., 1:], value=-0.5)
@@ -107,11 +107,30 @@ class Hyperboloid(Manifold):
         return torch.isfinite(self.squared_dist(x, y))
 
     def parallel_transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        q = _squared_chord(self._unit(x), self._unit(y))
+        q = _squared_chord(x, y, -self.curvature)
         # <y, u> = <y - x, u>, since u is tangent at x
         factor = -self.curvature * minkowski(y - x, u) / (2 + 0.5 * q)
         return self._tangent(y, torch.addcmul(u[..., 1:], factor[..., None], (x + y)[..., 1:]))
 
+    # ---- the connection ---------------------------------------------------------------------------------------------
+    @property
+    def connection(self) -> "Hyperboloid":
+        """What knows the formulas of how tangent vectors bend: the manifold itself."""
+        return self
+
+    def bend(self, x: torch.Tensor, u: torch.Tensor, dx: torch.Tensor) -> torch.Tensor:
+        r"""Return $-K\langle\dot x, u\rangle_M\, x$, the velocity of a vector that is carried parallel."""
+        return -self.curvature * minkowski(dx, u)[..., None] * x
+
+    def bent_gradient(self, x: torch.Tensor, u: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        r"""Return the array whose product with $\dot x$ is that of `g` with `bend(x, u, dx)`."""
+        return -self.curvature * (g * x).sum(-1, True) * _flip(u)
+
+    def riemann(self, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        r"""Return the curvature $R(u, v) w = K (\langle v, w\rangle u - \langle u, w\rangle v)$."""
+        return constant_curvature(self, x, u, v, w)
+
+    # ---- coordinates and random elements ----------------------------------------------------------------------------
     def basis(self, x: torch.Tensor) -> torch.Tensor:
         return coordinate_basis(self, x)
 
@@ -141,7 +160,8 @@ class Hyperboloid(Manifold):
 
     def off_tangent(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         """Return the error of the time-like entry, relative to the size of the point."""
-        return (u - self._tangent(x, u[..., 1:]))[..., 0].abs() / self._unit(x)[..., 0]
+        time = (x[..., 1:] * u[..., 1:]).sum(-1) / x[..., 0]
+        return (u[..., 0] - time).abs() / self._unit(x)[..., 0]
 
     def __repr__(self) -> str:
         return curved_repr("Hyperboloid", self.point_shape[0], self.curvature)
@@ -169,13 +189,14 @@ def minkowski(
     return product[..., 1:].sum(-1) - product[..., 0]
 
 
-def _squared_chord(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Return the Minkowski square of x - y for points of the unit hyperboloid, free of cancellation.
+def _squared_chord(x: torch.Tensor, y: torch.Tensor, c: float) -> torch.Tensor:
+    """Return the Minkowski square of x - y in units of the curvature -c, free of cancellation.
 
     From the spatial parts: with the difference split along their sum and across it, the part along it is shortened
     by the time-like difference, which the sum of the time-like entries gives without subtracting large numbers. The
     share `a` of that comes near one for points far apart, where the inner product of the points is the better way;
-    it is infinite where rounding leaves nothing of that either.
+    it is infinite where rounding leaves nothing of that either. The points are not scaled to curvature -1 first: that
+    would round them, by more than the distance of close ones.
     """
     difference, total = (x - y)[..., 1:], (x + y)[..., 1:]
     squared = (total * total).sum(-1, True)
@@ -183,12 +204,12 @@ def _squared_chord(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     across = torch.addcmul(difference, along / torch.where(squared > 0, squared, 1.0), total, value=-1)
     squared_along = along.square() / torch.where(squared > 0, squared, 1.0)
     a = (squared_along / (x + y)[..., :1].square())[..., 0]
-    # relative to the outcome, the rounding error of one way is 1 / (1 - a), that of the other x0 y0 (1 - a)
+    # relative to the outcome, the rounding error of one way is 1 / (1 - a), that of the other c x0 y0 (1 - a)
     rest = 1 - a
-    apart = (rest * (x[..., 0] * y[..., 0]).sqrt() < 0.5) | (rest < 16 * torch.finfo(x.dtype).eps)
-    product = -2 * minkowski(x, y) - 2
+    apart = (rest * (c * x[..., 0] * y[..., 0]).sqrt() < 0.5) | (rest < 16 * torch.finfo(x.dtype).eps)
+    product = -2 * c * minkowski(x, y) - 2
     product = torch.where(apart & ~(product > 0), math.inf, product)
-    return torch.where(apart, product, (4 * a + (across * across).sum(-1)) / torch.where(apart, 1.0, rest))
+    return torch.where(apart, product, (4 * a + c * (across * across).sum(-1)) / torch.where(apart, 1.0, rest))
 
 
 def _flip(g: torch.Tensor) -> torch.Tensor:

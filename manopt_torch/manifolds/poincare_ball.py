@@ -8,7 +8,12 @@ import torch
 from manopt_torch.linalg.ball_distance import ball_distance, ball_edge_distance
 from manopt_torch.linalg.hyperbolic import arsinh_ratio, squared_hyperbolic_distance, tanhc_sqrt
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.curvature import ball_from_hyperboloid, curved_repr, negative_curvature
+from manopt_torch.manifolds.curvature import (
+    ball_from_hyperboloid,
+    constant_curvature,
+    curved_repr,
+    negative_curvature,
+)
 from manopt_torch.manifolds.points import scale
 from manopt_torch.manifolds.validation import positive_sizes
 
@@ -91,13 +96,15 @@ class PoincareBall(Manifold):
     def project_point(self, z: torch.Tensor) -> torch.Tensor:
         """Bring what is outside, or too near the boundary to be resolved, back inside."""
         largest = self._largest_norm(z)
-        norm = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
-        outside = norm > largest
-        return z * torch.where(outside, largest / torch.where(outside, norm, 1.0), 1.0)
+        squared = (z * z).sum(-1, True)
+        outside = squared > largest * largest
+        # the root is taken outside only: at the centre it has no derivative
+        return z * torch.where(outside, largest / torch.sqrt(torch.where(outside, squared, 1.0)), 1.0)
 
     def at_boundary(self, x: torch.Tensor) -> torch.Tensor:
-        """Tell per problem whether a point lies where points are stopped before the boundary."""
-        return torch.linalg.vector_norm(x, dim=-1) >= self._largest_norm(x) * (1 - torch.finfo(x.dtype).eps)
+        """Tell per problem whether a point lies where points are stopped before the boundary, up to rounding."""
+        slack = _MARGIN * torch.finfo(x.dtype).eps
+        return torch.linalg.vector_norm(x, dim=-1) >= self._largest_norm(x) * (1 - slack)
 
     def project_tangent(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         return z
@@ -124,9 +131,12 @@ class PoincareBall(Manifold):
     retract_default = exp
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        ratio = self._ratio(x, y)
-        stretch = torch.sqrt(1 + ratio) * arsinh_ratio(4 * ratio)
-        return self.mobius_add(-x, y) * (2 * stretch / self._conformal(x))
+        # the Moebius sum -x + y, by the difference of the points: nothing cancels where they are close
+        c, d = self._c, y - x
+        dd, room_x, room_y = (d * d).sum(-1, True), 1 - c * (x * x).sum(-1, True), 1 - c * (y * y).sum(-1, True)
+        ratio = c * dd / (room_x * room_y)
+        factor = arsinh_ratio(4 * ratio) / torch.sqrt(1 + ratio) / room_y
+        return factor * torch.addcmul(room_x * d, dd, x, value=-c)
 
     def log_defined(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return torch.isfinite(self.squared_dist(x, y))
@@ -145,6 +155,28 @@ class PoincareBall(Manifold):
         c, xx, yy, xy = self._c, (x * x).sum(-1, True), (y * y).sum(-1, True), (x * y).sum(-1, True)
         return ((1 + 2 * c * xy + c * yy) * x + (1 - c * xx) * y) / (1 + 2 * c * xy + c * c * xx * yy)
 
+    # ---- the connection ---------------------------------------------------------------------------------------------
+    @property
+    def connection(self) -> "PoincareBall":
+        """What knows the formulas of how tangent vectors bend: the manifold itself."""
+        return self
+
+    def bend(self, x: torch.Tensor, u: torch.Tensor, dx: torch.Tensor) -> torch.Tensor:
+        r"""Return $c\lambda_x (\langle\dot x, u\rangle x - \langle x, \dot x\rangle u - \langle x, u\rangle \dot x)$.
+
+        That is the velocity of a vector that is carried parallel.
+        """
+        return self._bent(x, u, dx, x)
+
+    def bent_gradient(self, x: torch.Tensor, u: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        r"""Return the array whose product with $\dot x$ is that of `g` with `bend(x, u, dx)`."""
+        return self._bent(x, x, g, u)
+
+    def riemann(self, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        r"""Return the curvature $R(u, v) w = K (\langle v, w\rangle u - \langle u, w\rangle v)$."""
+        return constant_curvature(self, x, u, v, w)
+
+    # ---- coordinates and random elements ----------------------------------------------------------------------------
     def basis(self, x: torch.Tensor) -> torch.Tensor:
         eye = torch.eye(self.dim, dtype=x.dtype, device=x.device)
         return eye / self._conformal(x)[..., None]
@@ -179,6 +211,10 @@ class PoincareBall(Manifold):
         d, c = x - y, self._c
         inside = (1 - c * (x * x).sum(-1, True)) * (1 - c * (y * y).sum(-1, True))
         return c * (d * d).sum(-1, True) / inside
+
+    def _bent(self, x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, d: torch.Tensor) -> torch.Tensor:
+        ab, bd, ad = (a * b).sum(-1, True), (b * d).sum(-1, True), (a * d).sum(-1, True)
+        return self._c * self._conformal(x) * (ab * d - bd * a - ad * b)
 
     def _gyration(self, a: torch.Tensor, b: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """Return gyr[a, b] v, the rotation by which Moebius addition fails to be associative."""

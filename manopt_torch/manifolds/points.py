@@ -27,6 +27,18 @@ def map_leaves(fn: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     return fn(tree, *rest)
 
 
+def joined(parts: list[torch.Tensor]) -> torch.Tensor:
+    """Return arrays one behind the other on the last axis; their other axes broadcast.
+
+    Examples:
+        >>> joined([torch.ones(2, 1), torch.zeros(1)])
+        tensor([[1., 0.],
+                [1., 0.]])
+    """
+    batch = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+    return torch.cat([part.expand(*batch, -1) for part in parts], dim=-1)
+
+
 def map_shaped(fn: Callable[..., Any], shape: tuple, *trees: Any) -> Any:
     """Apply `fn(ndim, *tensors)` to each tensor of a point, `ndim` being the number of the point's own axes.
 

@@ -10,7 +10,7 @@ import torch
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
-from manopt_torch.manifolds.points import rebuild
+from manopt_torch.manifolds.points import joined, rebuild
 
 
 class Product(Manifold):
@@ -116,7 +116,7 @@ class Product(Manifold):
         return coordinate_basis(self, x)
 
     def to_coordinates(self, x: tuple, u: tuple) -> torch.Tensor:
-        return torch.cat([M.to_coordinates(*p) for M, *p in zip(self.manifolds, x, u, strict=True)], dim=-1)
+        return joined([M.to_coordinates(*p) for M, *p in zip(self.manifolds, x, u, strict=True)])
 
     def from_coordinates(self, x: tuple, c: torch.Tensor) -> tuple:
         blocks = c.split([M.dim for M in self.manifolds], dim=-1)
@@ -131,7 +131,7 @@ class Product(Manifold):
 
     def off_tangent(self, x: tuple, u: tuple) -> torch.Tensor:
         residuals = [M.off_tangent(*p) for M, *p in zip(self.manifolds, x, u, strict=True)]
-        return torch.linalg.vector_norm(torch.stack(residuals), dim=0)
+        return torch.linalg.vector_norm(torch.stack(torch.broadcast_tensors(*residuals)), dim=0)
 
     def __repr__(self) -> str:
         return f"Product({', '.join(map(repr, self.manifolds))})"

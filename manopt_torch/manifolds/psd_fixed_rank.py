@@ -114,7 +114,7 @@ class PSDFixedRank(Manifold):
 
     def log_defined(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         # where this product has a null space up to rounding, so has the turn of y an arbitrary part
-        s = torch.linalg.svdvals(y.mH @ x)
+        s = svd_or_nan(y.mH @ x)[1]
         return s[..., -1] > 8 * torch.finfo(x.dtype).eps * s[..., 0]
 
     def injectivity_radius(self, x: Any = None) -> float | torch.Tensor:

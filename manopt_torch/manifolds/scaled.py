@@ -1,5 +1,6 @@
 """A manifold measured with another unit of length."""
 
+from numbers import Real
 from typing import Any
 
 import torch
@@ -38,7 +39,7 @@ class Scaled(Manifold):
     def __init__(self, M: Manifold, factor: float) -> None:
         if not isinstance(M, Manifold):
             raise OptionsError(f"Scaled: M must be a Manifold, got {type(M).__name__}")
-        if not isinstance(factor, (int, float)) or not 0 < factor < float("inf"):
+        if not isinstance(factor, Real) or not 0 < factor < float("inf"):
             raise OptionsError(f"Scaled: factor must be a positive number, got {factor!r}")
         self.M, self.factor = M, float(factor)
         self.point_shape, self.dim, self.field = M.point_shape, M.dim, M.field

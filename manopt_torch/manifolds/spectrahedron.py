@@ -130,7 +130,7 @@ class Spectrahedron(Manifold):
 
     def log_defined(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         # where this product has a null space up to rounding, so has the turn of y an arbitrary part
-        return torch.linalg.svdvals(y.mT @ x)[..., -1] > 8 * torch.finfo(x.dtype).eps
+        return svd_or_nan(y.mT @ x)[1][..., -1] > 8 * torch.finfo(x.dtype).eps
 
     def injectivity_radius(self, x: Any = None) -> float | torch.Tensor:
         if self.point_shape[1] == 1:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import add, addcmul, dot  # a name of one's own is found in less time than one of torch's
+from torch.linalg import vector_norm
 
 from manopt_torch.linalg.known_value import tracks_derivatives
 from manopt_torch.linalg.scalar import angle_between, angle_over_sine, cos_and_sinc_sqrt, squared_angle, tiny_root
@@ -65,37 +67,39 @@ class Sphere(Manifold):
         self.typical_dist = math.pi
 
     def inner(self, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        return _dot(u, v, False)
+        return _dot(u, v)
+
+    def inner_at(self, x: torch.Tensor) -> Callable[..., torch.Tensor]:
+        return _dot  # the same at all points
 
     def norm(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        return torch.linalg.vector_norm(u, dim=-1)
+        return vector_norm(u, dim=-1)
 
     def dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        norm = torch.linalg.vector_norm
-        return angle_between(norm(x - y, dim=-1), norm(x + y, dim=-1))
+        return angle_between(vector_norm(x - y, dim=-1), vector_norm(x + y, dim=-1))
 
     def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return squared_angle((x - y).square().sum(-1), (x + y).square().sum(-1))
 
     def project_point(self, z: torch.Tensor) -> torch.Tensor:
-        return z / torch.linalg.vector_norm(z, dim=-1, keepdim=True)
+        return z / vector_norm(z, dim=-1, keepdim=True)
 
     def project_tangent(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        return torch.addcmul(z, _dot(x, z), x, value=-1)
+        return addcmul(z, _dot(x, z, True), x, value=-1)
 
     def egrad2rgrad(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-        return torch.addcmul(g, _dot(x, g), x, value=-1)
+        return addcmul(g, _dot(x, g, True), x, value=-1)
 
     def ehess2rhess(self, x: torch.Tensor, g: torch.Tensor, h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         return Sphere.ehess2rhess_at(self, x, g)(h, u)
 
     def ehess2rhess_at(self, x: torch.Tensor, g: torch.Tensor) -> Callable[..., torch.Tensor]:
-        slope = _dot(x, g)
-        return lambda h, u: self.project_tangent(x, torch.addcmul(h, slope, u, value=-1))
+        slope = _dot(x, g, True)
+        return lambda h, u: self.project_tangent(x, addcmul(h, slope, u, value=-1))
 
     def retract_projection(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
-        y = torch.add(x, u, alpha=t) if type(t) is float else axpy(x, u, t, 1)
-        return y / torch.linalg.vector_norm(y, dim=-1, keepdim=True)
+        y = add(x, u, alpha=t) if type(t) is float else axpy(x, u, t, 1)
+        return y / vector_norm(y, dim=-1, keepdim=True)
 
     retract_default = retract_projection
 
@@ -107,16 +111,16 @@ class Sphere(Manifold):
     def exp(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
         v = scale(u, t, 1)
         cosine, sinc = cos_and_sinc_sqrt((v * v).sum(-1, True))
-        y = torch.addcmul(cosine * x, sinc, v)
+        y = addcmul(cosine * x, sinc, v)
         # a point off by rounding has tangents off by as much: unchecked, the error would grow from step to step;
         # for derivatives the length is the constant one
-        return y / torch.linalg.vector_norm(y.detach(), dim=-1, keepdim=True)
+        return y / vector_norm(y.detach(), dim=-1, keepdim=True)
 
     def log(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         cosine = (x * y).sum(-1, True)
         side = torch.sign(cosine)
         # y + x and y - x have the same projection as y; the shorter one is free of cancellation near its end
-        short = torch.addcmul(y, side, x, value=-1)
+        short = addcmul(y, side, x, value=-1)
         # at the antipode it is zero: there what is added points along an axis, elsewhere it is lost in rounding
         short[..., :2].add_(_beyond_rounding(side) * _smaller_of_two(x))
         v = self.project_tangent(x, short)
@@ -127,13 +131,13 @@ class Sphere(Manifold):
 
     def log_defined(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         # nearer to the antipode than this, the direction of `log` is rounding error
-        return torch.linalg.vector_norm(x + y, dim=-1) > 8 * torch.finfo(x.dtype).eps
+        return vector_norm(x + y, dim=-1) > 8 * torch.finfo(x.dtype).eps
 
     def parallel_transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         s = x + y
         # a reflection, so lengths are kept also near the antipode; at the antipode itself u is kept
         factor = (s * u).sum(-1, True) / (s * s).sum(-1, True).clamp(min=tiny_root(s.dtype))
-        return torch.addcmul(u, factor, s, value=-2)
+        return addcmul(u, factor, s, value=-2)
 
     def injectivity_radius(self, x: Any = None) -> float:
         return math.pi
@@ -157,17 +161,21 @@ class Sphere(Manifold):
         return self.project_point(torch.randn(shape, generator=generator, dtype=dtype, device=device))
 
     def off_manifold(self, x: torch.Tensor) -> torch.Tensor:
-        return (torch.linalg.vector_norm(x, dim=-1) - 1).abs()
+        return (vector_norm(x, dim=-1) - 1).abs()
 
 
-def _dot(u: torch.Tensor, v: torch.Tensor, keepdim: bool = True) -> torch.Tensor:
+def _dot(u: torch.Tensor, v: torch.Tensor, keepdim: bool = False) -> torch.Tensor:
     """Return the sum of products over the last axis; of two long vectors in one pass, without their product in between.
 
     It is rounded otherwise than in a batch: short vectors, whose product is cheap, keep a batch's bits.
     """
-    if u.dim() == v.dim() == 1 and u.numel() >= _LONG and u.dtype == v.dtype:
-        return torch.dot(u, v)
-    return (u * v).sum(-1, keepdim)
+    # the size of a batch is not asked for: a program exported for batches of any size must not depend on it
+    if u.dim() > 1 or u.numel() < _LONG or v.dim() > 1:
+        return (u * v).sum(-1, keepdim)
+    try:
+        return dot(u, v)
+    except RuntimeError:  # of two dtypes, where the product takes the wider
+        return (u * v).sum(-1, keepdim)
 
 
 def _smaller_of_two(x: torch.Tensor) -> torch.Tensor:

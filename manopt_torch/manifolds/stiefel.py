@@ -48,10 +48,10 @@ class Stiefel(Manifold):
     leads from one to the other, so that the distance is infinite there; `log` then ends at $Y$ with the last column
     reversed. For $p < n$ the logarithm has no closed form: a fixed number of rounds of a damped Newton iteration, in
     the at most $2p$ dimensions that matter, finds it up to rounding. It does so for all points within nine tenths of
-    the injectivity radius and for most beyond. `log_defined` is true where the iteration converged to a vector shorter
-    than that radius, which is then the only shortest one. Other results may be a longer geodesic, or where it did not
-    converge the best vector found. The work grows like $p^6$: it is meant for $p$ up to about 20. `log` and what
-    follows from it (`dist`, `parallel_transport`) have two derivatives.
+    the injectivity radius and for most beyond, antipodes among them. `log_defined` is true where the iteration
+    converged to a vector shorter than that radius, which is then the only shortest one. Other results may be a longer
+    geodesic, or where it did not converge the best vector found. The work grows like $p^6$: it is meant for $p$ up to
+    about 20. `log` and what follows from it (`dist`, `parallel_transport`) have two derivatives.
     `exp` is NaN for steps longer than a few hundred, dozens of times around.
 
     The injectivity radius is $\pi$ ($\pi\sqrt2$ if $p = n$) for the Euclidean metric and $\pi$ for the canonical one if
@@ -203,11 +203,13 @@ class Stiefel(Manifold):
         return square_frame_log(x, y) if self._is_square else frame_log(x, y, self._kappa)[0]
 
     def log_defined(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        rounding = 8 * self.point_shape[0] * torch.finfo(x.dtype).eps
         if self._is_square:
             # singular values are 2 cos(angle / 2); nearer to pi than this, the turn of `log` is rounding error
-            return svd_or_nan(x + y)[1][..., -1] > 8 * self.point_shape[0] * torch.finfo(x.dtype).eps
+            return svd_or_nan(x + y)[1][..., -1] > rounding
         u, residual = frame_log(x, y, self._kappa)
-        return (residual <= frame_tolerance(x)) & (self.norm(x, u) < self.injectivity_radius())
+        inside = self.norm(x, u) < (1 - rounding) * self.injectivity_radius()
+        return (residual <= frame_tolerance(x)) & inside
 
     def parallel_transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         if self._is_square:  # half the turn on either side

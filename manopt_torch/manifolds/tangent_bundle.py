@@ -8,7 +8,7 @@ import torch
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
-from manopt_torch.manifolds.connection import bend, bent_gradient, directional, relative_bend
+from manopt_torch.manifolds.connection import bend, bent_gradient, curved, directional, knows_curvature
 from manopt_torch.manifolds.flat_space import FlatSpace
 from manopt_torch.manifolds.geodesics import carry
 from manopt_torch.manifolds.points import axpy, first_leaf, map_leaves, map_shaped, rebuild
@@ -32,9 +32,9 @@ class TangentBundle(Manifold):
     - retraction: $x$ moves by the retraction of $M$, to $y$; $u + v$ is carried there by parallel transport, or by
       projection where there is none. It is of first order where $M$ is curved, and its inverse brings the
       vector at $y$ back to $x$;
-    - Hessian: that of the Levi-Civita connection of this metric, with the curvature of $M$ by the equation of Gauss.
-      It is there for submanifolds (`M.is_embedded`), and for flat manifolds (`M.is_flat`) whose transport has three
-      derivatives.
+    - Hessian: that of the Levi-Civita connection of this metric. It is there for submanifolds (`M.is_embedded`), with
+      the curvature of $M$ by the equation of Gauss, for flat manifolds (`M.is_flat`) whose transport has three
+      derivatives, for hyperbolic space and for positive definite matrices with the affine-invariant metric.
 
     Where $M$ is flat the retraction along geodesics is the exponential map, $d((x, u), (y, w))^2 = d(x, y)^2 +
     \|P_{y \to x} w - u\|^2$, and logarithm and parallel transport follow. Where it is curved, geodesics solve
@@ -134,7 +134,7 @@ class TangentBundle(Manifold):
         if self._straight:
             return rebuild(x, h)
         M, p = self.M, x[0]
-        if not (M.is_flat or M.is_embedded):
+        if not (M.is_flat or knows_curvature(M)):
             raise OptionsError(f"{self!r} has no Hessian, for want of the curvature of {M!r}: use a first-order solver")
         dx, v = self.split(x, u)
         along = map_leaves(torch.add, g[0], bent_gradient(M, p, x[1], g[1]))
@@ -143,9 +143,9 @@ class TangentBundle(Manifold):
         horizontal, vertical = M.ehess2rhess(p, along, change, dx), M.ehess2rhess(p, g[1], h[1], dx)
         if not M.is_flat:
             a, b = M.egrad2rgrad(p, along), M.egrad2rgrad(p, g[1])
-            turned = relative_bend(M, p, (x[1], b, dx), (x[1], v, a))
+            turned = curved(M, p, (x[1], b, dx), (x[1], v, a))
             horizontal = map_leaves(lambda s, r: torch.add(s, r, alpha=0.5), horizontal, turned)
-            lifted = relative_bend(M, p, (dx, a, x[1]))
+            lifted = curved(M, p, (dx, a, x[1]))
             vertical = map_leaves(lambda s, r: torch.sub(s, r, alpha=0.5), vertical, lifted)
         return self.join(x, horizontal, vertical)
 

@@ -1,13 +1,14 @@
 """Shape and membership checks shared by all manifolds, with the messages users read."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from manopt_torch import _host
 from manopt_torch.errors import NotOnManifoldError, OptionsError, ShapeError
-from manopt_torch.manifolds.points import leaf_shapes, leaves
+from manopt_torch.manifolds.points import is_nested, leaf_shapes, leaves
 
 if TYPE_CHECKING:
     from manopt_torch.manifolds.base import Manifold
@@ -29,6 +30,10 @@ def batch_shape(M: "Manifold", x: Any) -> tuple[int, ...]:
         raise ShapeError(
             f"a point of {M!r} has {len(shapes)} tensors, got {len(tensors)}: pass a tuple like its factors"
         )
+    nested = is_nested(M.point_shape)
+    if isinstance(x, tuple) != nested or not all(isinstance(leaf, torch.Tensor) for leaf in tensors):
+        wanted, got = "a tuple of tensors" if nested else "a tensor", ", ".join(type(leaf).__name__ for leaf in tensors)
+        raise ShapeError(f"a point of {M!r} is {wanted}, got {f'({got},)' if isinstance(x, tuple) else got}")
     batches = []
     for tensor, shape in zip(tensors, shapes, strict=True):
         got = tuple(tensor.shape)
@@ -64,8 +69,8 @@ def positive_sizes(name: str, sizes: tuple[int, ...], least: int = 1) -> None:
     Raises:
         OptionsError: with the call that was made and the least size allowed.
     """
-    if any(not isinstance(n, int) or n < least for n in sizes):
-        raise OptionsError(f"{name}({', '.join(map(str, sizes))}): sizes are integers of at least {least}")
+    if any(not isinstance(n, Integral) or n < least for n in sizes):
+        raise OptionsError(f"{name}({', '.join(map(repr, sizes))}): sizes are integers of at least {least}")
 
 
 def raise_if_off(

@@ -181,7 +181,7 @@ def test_it_agrees_with_the_native_manifold(G, shape, native):
 @pytest.mark.parametrize("batch", [(), (3,)], ids=str)
 def test_steepest_descent_finds_the_least_eigenvalue(batch):
     a = torch.diag(torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64))
-    M = from_geoopt(geoopt.Sphere(), 3)
+    M = from_geoopt(geoopt.Sphere(), (3,))  # or 3
     start = points(Sphere(3), *batch)[0]
     x = steepest_descent(M, lambda x: ((x @ a) * x).sum(-1), start, stop=stop())
     close(((x @ a) * x).sum(-1), torch.ones(batch, dtype=torch.float64), 1e-9)

@@ -1,5 +1,6 @@
 """Every manifold: a problem of a batch comes out in the same bits whoever its neighbours are."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -37,6 +38,23 @@ def test_rows_do_not_depend_on_their_neighbours(M: Manifold, dtype: torch.dtype)
     assert not different
 
 
+@every_manifold
+def test_a_row_of_nan_leaves_the_others_alone(M: Manifold) -> None:
+    s = sample(M, 7, dtype=torch.float64)
+    cases = {name: (getattr(M, name), arguments) for name, arguments in calls(M, s).items()}
+    for method in M.retractions:
+        cases[f"retract {method}"] = partial(M.retract, method=method), (s.x, s.u)
+    for method in M.inverse_retractions:
+        cases[f"inverse_retract {method}"] = partial(M.inverse_retract, method=method), (s.x, s.y)
+    different = set()
+    for name, (call, arguments) in cases.items():
+        broken = [map_leaves(lambda leaf: leaf.index_fill(0, torch.tensor([3]), torch.nan), a) for a in arguments]
+        pairs = zip(leaves(call(*arguments)), leaves(call(*broken)), strict=True)
+        if not all(torch.equal(_reals(a)[[0, 1, 2, 4, 5, 6]], _reals(b)[[0, 1, 2, 4, 5, 6]]) for a, b in pairs):
+            different.add(name)
+    assert not different
+
+
 # a step by hand, outside of `solve`, is the same step
 @every_manifold
 def test_values_do_not_depend_on_whether_derivatives_may_be_asked_for(M: Manifold) -> None:
@@ -53,4 +71,4 @@ def test_values_do_not_depend_on_whether_derivatives_may_be_asked_for(M: Manifol
 
 
 def _reals(value: torch.Tensor) -> torch.Tensor:
-    return (torch.view_as_real(value) if value.is_complex() else value).nan_to_num()
+    return (torch.view_as_real(value.resolve_conj()) if value.is_complex() else value).nan_to_num()

@@ -4,12 +4,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from manopt_torch.errors import OptionsError
-from manopt_torch.manifolds import Manifold, Power, Product, Sphere
+from manopt_torch.errors import ManoptError, OptionsError
+from manopt_torch.manifolds import FixedRank, Manifold, Power, Product, Sphere
 from manopt_torch.manifolds.bases import gram_matrix
+from manopt_torch.manifolds.images import ProductsOfImages
 from manopt_torch.problems import HessianProblem, get_hessian
 from manopt_torch.testing.check_manifold import check_manifold
 
@@ -121,15 +123,61 @@ def test_hessian_products_follow_the_formula_that_a_class_writes() -> None:
     torch.testing.assert_close(plain, expected, rtol=1e-12, atol=1e-13)
 
 
+@torch.no_grad()
+def test_inner_products_at_a_point_follow_the_formula_that_a_class_writes_and_flatten_each_vector_once() -> None:
+    class Doubled(FixedRank):
+        def inner(self, x: Any, u: Any, v: Any) -> torch.Tensor:
+            return 2 * FixedRank.inner(self, x, u, v)
+
+    M = FixedRank(6, 4, 2)
+    for batch in ((), (3,)):
+        x = M.random_point(*batch, dtype=torch.float64)
+        u, v = M.random_tangent(x), M.random_tangent(x)
+        U, V = (x.U @ w.S @ x.V.mT + w.U @ x.S @ x.V.mT + x.U @ x.S @ w.V.mT for w in (u, v))
+        plain, doubled = M.inner_at(x), Doubled(6, 4, 2).inner_at(x)
+        for _ in range(2):  # the second time from memory
+            torch.testing.assert_close(plain(u, v), (U * V).sum((-2, -1)), rtol=1e-12, atol=1e-13)
+            torch.testing.assert_close(plain(v, v), (V * V).sum((-2, -1)), rtol=1e-12, atol=1e-13)
+            torch.testing.assert_close(doubled(u, v), 2 * (U * V).sum((-2, -1)), rtol=1e-12, atol=1e-13)
+
+    met: list[int] = []
+    products = ProductsOfImages(lambda w: met.append(w) or torch.tensor([float(w), 1.0]), torch.dot)
+    assert [products(a, b).item() for a, b in ((2, 3), (3, 3), (2, 5), (5, 3))] == [7.0, 10.0, 11.0, 16.0]
+    assert met == [2, 3, 5]
+
+
 def test_what_is_missing_is_said_with_what_to_use() -> None:
     M = ProjectedSphere(3)
     x = M.random_point()
     with pytest.raises(OptionsError, match=r"no exponential map: use M.retract\(x, u\)"):
         M.exp(x, x)
-    with pytest.raises(OptionsError, match=r"no logarithm: use M.inverse_retract\(x, y\)"):
+    with pytest.raises(OptionsError, match=r"no logarithm: use M.project_tangent\(x, y - x\) next to x"):
         M.dist(x, x)
+    with pytest.raises(OptionsError, match=r"no logarithm: use M.inverse_retract\(x, y\)"):
+        FixedRank(3, 3, 1).log(x, x)
     with pytest.raises(OptionsError, match=r"no parallel transport: use M.transport\(x, y, u\)"):
         M.parallel_transport(x, x, x)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ([1.0, 0.0, 0.0], r"a point of Sphere\(3\) is a tensor, got list"),
+        (None, "is a tensor, got NoneType"),
+        ((torch.zeros(3),), r"is a tensor, got \(Tensor,\)"),
+        (torch.tensor([1, 0, 0]), r"floating-point numbers, got torch.int64: convert with x.double\(\)"),
+    ],
+)
+def test_what_is_no_point_is_named(x: Any, message: str) -> None:
+    with pytest.raises(ManoptError, match=message):
+        Sphere(3).check_point(x)
+
+
+def test_sizes_may_be_integers_of_numpy() -> None:
+    M = Power(Sphere(np.int64(3)), np.int32(2))
+    assert M.point_shape == (2, 3) and M.random_point(4).shape == (4, 2, 3)
+    with pytest.raises(OptionsError, match=r"Sphere\('3'\): sizes are integers"):
+        Sphere("3")
 
 
 def test_an_incomplete_manifold_cannot_be_made() -> None:

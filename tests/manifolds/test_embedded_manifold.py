@@ -65,11 +65,39 @@ def test_a_solver_minimises_on_it():
         (3, OptionsError, "must be callable"),
         (lambda x: (x * x).sum(-1), ShapeError, r"got \(2,\)"),
         (lambda x: x, ShapeError, r"0 < m < 3, got \(2, 3\)"),
+        (lambda x: "F", ShapeError, "got str"),
+        (lambda x: x @ torch.ones(4, 4), OptionsError, r"cannot take two points of ones.*codimension="),
     ],
 )
 def test_bad_equations_are_refused(constraint, error, message):
     with pytest.raises(error, match=message):
         EmbeddedManifold(constraint, (3,))
+
+
+def test_the_equations_are_counted_whatever_the_precision_of_their_constants_or_given():
+    A = torch.diag(torch.tensor([1.0, 10.0, 100.0], dtype=D))  # matrix products do not promote
+    for codimension in (None, 1):
+        M = EmbeddedManifold(lambda x: ((x @ A) * x).sum(-1, keepdim=True) - 1, (3,), codimension)
+        assert M.codimension == 1 and M.dim == 2
+    for codimension in (0, 3, 1.0):
+        with pytest.raises(OptionsError, match=r"codimension=.* is no integer from 1 to 2"):
+            EmbeddedManifold(unit_length, (3,), codimension)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, D])
+def test_random_points_of_a_thin_ellipsoid_are_points(dtype):
+    axes = torch.tensor([1.0, 10.0, 100.0], dtype=dtype)
+    M = EmbeddedManifold(lambda x: (axes * x * x).sum(-1, keepdim=True) - 1, (3,))
+    x = M.random_point(1000, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    M.check_point(x)
+    assert ((axes * x * x).sum(-1) - 1).abs().max() < 100 * torch.finfo(dtype).eps
+
+
+def test_points_far_from_the_origin_are_judged_by_their_size():
+    M = EmbeddedManifold(lambda x: (x * x).sum(-1, keepdim=True) / 1e8 - 1, (3,))  # of radius 1e4
+    x = M.project_point(1e4 * Sphere(3).random_point(50, generator=torch.Generator().manual_seed(0)))
+    M.check_point(x)
+    torch.testing.assert_close(torch.linalg.vector_norm(x, dim=-1), torch.full((50,), 1e4), rtol=1e-6, atol=0)
 
 
 def test_it_has_no_logarithm_and_says_what_to_do():

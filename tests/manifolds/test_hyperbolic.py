@@ -32,6 +32,27 @@ def test_float32_distances_of_random_pairs_agree_with_float64():
     assert ((M.dist(x, y).double() - truth).abs() / truth).max() <= 2e-6
 
 
+def formula(M, x, y):
+    c, d = -M.curvature, y - x
+    if isinstance(M, Hyperboloid):
+        squared_sinh = c / 4 * ((d * d)[:, 1:].sum(-1) - d[:, 0].square())
+    else:
+        squared_sinh = c * (d * d).sum(-1) / ((1 - c * (x * x).sum(-1)) * (1 - c * (y * y).sum(-1)))
+    return 2 / math.sqrt(c) * torch.asinh(squared_sinh.sqrt())
+
+
+@pytest.mark.parametrize("M", [Hyperboloid(4), Hyperboloid(4, -0.3), PoincareBall(3), PoincareBall(3, -0.3)], ids=repr)
+def test_close_points_have_the_right_distance_and_logarithm_in_float32(M):
+    g = torch.Generator().manual_seed(0)
+    x = M.random_point(100, generator=g, dtype=D)
+    for t in (1e-5, 1e-3, 0.1):
+        x32, y32 = x.float(), M.exp(x, M.random_tangent(x, generator=g), t).float()
+        x64, y64 = (M.project_point(z.double()) for z in (x32, y32))  # the very numbers that float32 holds
+        truth = formula(M, x64, y64)
+        for length in (M.dist(x32, y32), M.squared_dist(x32, y32).sqrt(), M.norm(x64, M.log(x32, y32).double())):
+            assert ((length - truth).abs() / truth).max() <= 2e-6
+
+
 def test_the_distance_is_that_of_the_minkowski_form():
     M = Hyperboloid(4, curvature=-0.25)
     x, y = (M.project_point(draws(50, 4, seed=k)) for k in (3, 4))
@@ -72,6 +93,13 @@ def test_points_stop_before_the_boundary_and_say_so(dtype, reach):
     assert torch.isfinite(M.dist(torch.zeros(2, dtype=dtype), y)).all()
     assert abs(M.dist(torch.zeros(2, dtype=dtype), y[0]).item() - reach) < 2
     assert M.off_manifold(torch.tensor([1.0, 0.0], dtype=dtype)) > 0
+    assert M.at_boundary(M.project_point(100 * draws(1000, 2).to(dtype) + 10)).all()  # by rounding in all directions
+
+
+def test_the_exponential_map_has_a_second_derivative_at_the_centre_of_the_ball():
+    centre = torch.zeros(2, dtype=D)
+    second = torch.func.hessian(lambda u: PoincareBall(2).exp(centre, u)[0] ** 2)(centre)
+    torch.testing.assert_close(second, torch.diag(torch.tensor([2.0, 0.0], dtype=D)))  # exp is the identity to order 2
 
 
 def test_no_edge_of_a_point_with_itself_is_nan():
@@ -81,7 +109,16 @@ def test_no_edge_of_a_point_with_itself_is_nan():
         assert torch.isfinite(g).all()
 
 
-@pytest.mark.parametrize("make", [lambda: Hyperboloid(1), lambda: PoincareBall(0), lambda: PoincareBall(2, 1.0)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Hyperboloid(1),
+        lambda: PoincareBall(0),
+        lambda: PoincareBall(2, 1.0),
+        lambda: ball_from_hyperboloid(torch.ones(3), 1.0),
+        lambda: hyperboloid_from_ball(torch.zeros(2), 0.0),
+    ],
+)
 def test_bad_arguments_are_refused(make):
     with pytest.raises(OptionsError):
         make()

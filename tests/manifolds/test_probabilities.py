@@ -49,6 +49,18 @@ def test_the_boundary_is_as_far_as_it_says():
     assert M.injectivity_radius() == 0.0
 
 
+def test_distances_of_frequencies_with_zeros_are_right_and_differentiable():
+    # of such arrays as data come, which are on the boundary
+    M = Simplex(4)
+    x = torch.tensor([[1.0, 0, 0, 0], [0.5, 0.5, 0, 0], [0, 0, 0.2, 0.8], [0.25, 0.25, 0.25, 0.25]], dtype=D)
+    a, b = x[:, None].clone().requires_grad_(), x[None]
+    truth = 2 * torch.acos((x[:, None] * b).sqrt().sum(-1).clamp(max=1))
+    torch.testing.assert_close(M.dist(a, b), truth, atol=1e-7, rtol=1e-12)
+    (gradient,) = torch.autograd.grad(M.squared_dist(a, b).sum(), a)
+    assert torch.isfinite(gradient).all() and torch.isfinite(M.log(x[:, None], b)).all()
+    assert torch.isnan(M.dist(torch.tensor([-0.1, 0.6, 0.5, 0.0], dtype=D), b)).all()
+
+
 def test_columns_are_simplices():
     M, S = Multinomial(3, 4), Simplex(3)
     x, y = M.random_point(2, 5, generator=generator(3), dtype=D)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from manopt_torch.errors import NotOnManifoldError, OptionsError, ShapeError
-from manopt_torch.manifolds import Circle, Euclidean, Power, Product, Sphere, SymmetricPositiveDefinite
+from manopt_torch.manifolds import Circle, Euclidean, FixedRank, Power, Product, Sphere, SymmetricPositiveDefinite
 from manopt_torch.manifolds.points import leaves
 
 
@@ -89,6 +89,17 @@ def test_the_injectivity_radius_may_differ_from_point_to_point() -> None:
     assert product.injectivity_radius(x).tolist() == [0.75, 0.25]
     assert product.injectivity_radius() == 0.0
     assert Power(Interval(), 2).injectivity_radius(torch.tensor([[0.25, 0.5]])).tolist() == [0.5]
+
+
+@pytest.mark.parametrize("M", [M, FixedRank(4, 3, 2)], ids=repr)
+def test_batch_axes_of_points_and_vectors_broadcast(M: Any) -> None:
+    x = M.random_point(2, 1, generator=torch.Generator().manual_seed(0))
+    u = M.random_tangent(x, generator=torch.Generator().manual_seed(1))
+    vectors = tuple(leaf[0].expand(3, *leaf.shape[2:]) for leaf in u)
+    wide = tuple(leaf.expand(2, 3, *leaf.shape[2:]) for leaf in x)
+    wide_vectors = tuple(leaf.expand(2, *leaf.shape) for leaf in vectors)
+    assert torch.equal(M.to_coordinates(x, vectors), M.to_coordinates(wide, wide_vectors))
+    assert torch.equal(M.off_tangent(x, vectors), M.off_tangent(wide, wide_vectors))
 
 
 def test_errors_name_the_part() -> None:

@@ -252,6 +252,25 @@ def test_what_no_geodesic_or_no_short_one_reaches_is_told(metric: str) -> None:
 
 
 @every_metric
+@pytest.mark.parametrize("shape", [(3, 1), (5, 2), (4, 3)], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_antipodes_are_half_a_turn_away(metric: str, shape: tuple[int, int], dtype: torch.dtype) -> None:
+    # the straight way there is orthogonal to all tangent vectors
+    M = Stiefel(*shape, metric)
+    x, u, _ = draw(M, 30, dtype=dtype)
+    tolerance = 100 * torch.finfo(dtype).eps
+    y = torch.cat([x[..., :-1], -x[..., -1:]], -1)  # a column moves on a sphere, no faster than the frame
+    torch.testing.assert_close(M.dist(x, y), torch.full((30,), math.pi, dtype=dtype), rtol=tolerance, atol=0)
+    torch.testing.assert_close(M.exp(x, M.log(x, y)), y, rtol=0, atol=tolerance)
+    assert not M.log_defined(x, y).any()
+    if metric == "euclidean":  # all columns by half a turn each, in planes of their own
+        far = math.pi * math.sqrt(shape[1])
+        torch.testing.assert_close(M.dist(x, -x), torch.full((30,), far, dtype=dtype), rtol=tolerance, atol=0)
+        # the triangle inequality, up to what is missing where the iteration does not converge
+        assert ((M.dist(x, M.project_point(0.01 * u - x)) - far).abs() <= 0.02).all()
+
+
+@every_metric
 @pytest.mark.parametrize("distance", [1e-7, 1e-6, 1e-4, 0.01, 0.3, 1.0, 2.0, 2.4])
 def test_float32_keeps_relative_accuracy(metric: str, distance: float) -> None:
     M = Stiefel(5, 2, metric)

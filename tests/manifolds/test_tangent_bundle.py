@@ -15,6 +15,7 @@ from manopt_torch.manifolds import (
     Grassmann,
     HermitianPositiveDefinite,
     Hyperboloid,
+    PoincareBall,
     Positive,
     Product,
     PSDFixedRank,
@@ -67,7 +68,11 @@ def test_laws_of_first_order_hold_where_there_is_parallel_transport(M) -> None:
     torch.testing.assert_close((ends[0] - ends[1]) / 2e-5, velocity, rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.parametrize("M", [SymmetricPositiveDefinite(3), HermitianPositiveDefinite(2)], ids=repr)
+@pytest.mark.parametrize(
+    "M",
+    [SymmetricPositiveDefinite(3), HermitianPositiveDefinite(2), Hyperboloid(4, -0.3), PoincareBall(3, -2.0)],
+    ids=repr,
+)
 def test_known_connections_are_derivatives_of_parallel_transport(M) -> None:
     x, y = M.random_point(2, 4, generator=generator(), dtype=F64)
     u, dx = M.random_tangent(x, generator(1)), M.random_tangent(x, generator(2))
@@ -75,7 +80,8 @@ def test_known_connections_are_derivatives_of_parallel_transport(M) -> None:
     torch.testing.assert_close(bent, directional(lambda z: M.parallel_transport(x, z, u), (x,), (dx,)))
     torch.testing.assert_close(bent, central_difference(lambda t: M.parallel_transport(x, M.exp(x, dx, t), u)))
     g = y + 1e-2 * torch.randn(y.shape, generator=generator(3), dtype=y.dtype)  # not symmetric, as autograd gives them
-    pairing = [(a.conj() * b).real.sum((-2, -1)) for a, b in ((bent_gradient(M, x, u, g), dx), (g, bent))]
+    axes = tuple(range(1, x.dim()))
+    pairing = [(a.conj() * b).real.sum(axes) for a, b in ((bent_gradient(M, x, u, g), dx), (g, bent))]
     torch.testing.assert_close(*pairing)
 
 
@@ -115,6 +121,44 @@ def test_the_hessian_is_the_second_derivative_along_geodesics_of_sasaki(n: int) 
     torch.testing.assert_close(got, wanted[..., 0], rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize(
+    "M",
+    [
+        SymmetricPositiveDefinite(2),
+        HermitianPositiveDefinite(2),
+        Hyperboloid(3, -0.5),
+        PoincareBall(2, -2.0),
+        Sphere(3),
+    ],
+    ids=repr,
+)
+def test_hessians_are_second_derivatives_along_curves_that_are_straight_to_second_order(M) -> None:
+    bundle = TangentBundle(M)
+    s = draw(bundle, (3,), F64, generator())
+    g, hessian = derivatives(s.cost, s.x)
+    (x, u), (p, v) = s.x, bundle.split(s.x, s.u)
+    if x.dim() == 3:  # a symmetric space of matrices: with x the identity, R(u, v) w = [[u, v], w] / -4
+        a, b, c = (torch.linalg.solve(x, w) for w in (u, v, p))
+        turn = a @ b - b @ a
+        acceleration = x @ (turn @ c - c @ turn) / 4
+    else:  # the curvature is constant
+        K = getattr(M, "curvature", 1.0)
+        acceleration = -K * (M.inner(x, v, p)[:, None] * u - M.inner(x, u, p)[:, None] * v)
+
+    def cost(t: torch.Tensor) -> torch.Tensor:  # D x'/dt = -R(u, v) x' and D v/dt = 0 at t = 0
+        y = M.exp(x, t * p + t**2 / 2 * acceleration)
+        return s.cost((y, M.parallel_transport(x, y, u + t * v)))
+
+    zero, one = torch.zeros((), dtype=F64), torch.ones((), dtype=F64)
+    _, wanted = torch.func.jvp(lambda t: torch.func.jvp(cost, (t,), (one,))[1], (zero,), (one,))
+    got = bundle.inner(s.x, bundle.ehess2rhess(s.x, g, hessian(s.u), s.u), s.u)
+    torch.testing.assert_close(got, wanted, rtol=1e-9, atol=1e-9)
+    other = bundle.random_tangent(s.x, generator(1))  # and it is symmetric
+    pairs = ((s.u, other), (other, s.u))
+    left, right = (bundle.inner(s.x, bundle.ehess2rhess(s.x, g, hessian(a), a), b) for a, b in pairs)
+    torch.testing.assert_close(left, right, rtol=1e-9, atol=1e-9)
+
+
 def test_over_flat_manifolds_geodesics_are_pairs_of_lines() -> None:
     M = TangentBundle(Circle())
     x, y = (torch.tensor(3.0), torch.tensor(1.0)), (torch.tensor(-3.0), torch.tensor(-2.0))
@@ -136,10 +180,10 @@ def test_over_curved_manifolds_each_missing_method_names_another() -> None:
     ]:
         with pytest.raises(OptionsError, match=r"since Sphere\(3\) is curved: " + other):
             call()
-    H = TangentBundle(Hyperboloid(2))
-    y = H.random_point(generator=generator())
+    G = TangentBundle(Grassmann(3, 1))
+    y = G.random_point(generator=generator())
     with pytest.raises(OptionsError, match="use a first-order solver"):
-        H.ehess2rhess(y, y, y, H.zero_tangent(y))
+        G.ehess2rhess(y, y, y, G.zero_tangent(y))
     E = TangentBundle(Stiefel(3, 2))
     assert E.inverse_retractions or not Stiefel(3, 2).has_parallel_transport
 

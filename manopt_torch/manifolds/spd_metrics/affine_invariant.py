@@ -84,3 +84,10 @@ class AffineInvariant(SpdMetric):
         r"""Return the array whose product with $\dot X$ is that of `g` with `bend(x, u, dx)`."""
         inverse = self._pair(x)[1]
         return symmetric_part(symmetric_part(g) @ (u @ inverse.mH) @ inverse)
+
+    def riemann(self, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        r"""Return the curvature $R(U, V) W = -\frac14 X [[X^{-1} U, X^{-1} V], X^{-1} W]$."""
+        factor, inverse = self._pair(x)
+        a, b, c = (congruence(inverse, z) for z in (u, v, w))
+        turn = a @ b - b @ a
+        return symmetric_part(congruence(factor, (turn @ c - c @ turn) * -0.25))
