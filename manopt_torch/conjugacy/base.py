@@ -3,10 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
-import torch
-
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.plans.options import Functor
 
 
@@ -24,17 +21,23 @@ class Proposal:
         carried: the former direction transported there, $\mathcal T\delta$.
         square: $\langle g_+, P g_+\rangle$, in the form of the lane.
         along: $\langle g_+, \mathcal T\delta\rangle$, likewise.
+        inner: the inner product at the new point, a function of two tangent vectors, see `Manifold.inner_at`.
     """
 
-    __slots__ = ("_change", "_difference", "along", "carried", "gradient", "preconditioned", "slope", "square", "x")
+    __slots__ = (
+        *("_change", "_difference", "along", "carried", "gradient", "inner", "preconditioned", "slope", "square", "x"),
+    )
 
-    def __init__(self, x: Any, gradient: Any, preconditioned: Any, carried: Any, square: Any, along: Any) -> None:
+    def __init__(
+        self, x: Any, gradient: Any, preconditioned: Any, carried: Any, square: Any, along: Any, inner: Any
+    ) -> None:
         self.x = x
         self.gradient = gradient
         self.preconditioned = preconditioned
         self.carried = carried
         self.square = square
         self.along = along
+        self.inner = inner
         self.slope: Any = None  # of the new direction, once the coefficient is known
         self._change: Any = None
         self._difference: Any = None
@@ -42,7 +45,7 @@ class Proposal:
     def change(self, p: Any, o: Any) -> Any:
         r"""Return the change of the gradient, $y = g_+ - \mathcal T g$, computed once for all rules of a step."""
         if self._change is None:
-            self._change = map_leaves(torch.sub, self.gradient, p.M.transport(o.x, self.x, o.gradient))
+            self._change = o.lane.minus(self.gradient, p.M.transport(o.x, self.x, o.gradient))
         return self._change
 
     def difference(self, p: Any, o: Any) -> Any:
@@ -52,7 +55,7 @@ class Proposal:
         """
         if self._difference is None:
             projects = p.M.is_embedded and type(p.M).transport is Manifold.transport
-            self._difference = map_leaves(torch.sub, self.gradient, o.gradient) if projects else self.change(p, o)
+            self._difference = o.lane.minus(self.gradient, o.gradient) if projects else self.change(p, o)
         return self._difference
 
 

@@ -53,9 +53,9 @@ class HestenesStiefelCoefficient(ConjugateCoefficient):
 
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Return the ratio."""
-        lane, q, inner = o.lane, o.proposal, p.M.inner
+        lane, q = o.lane, o.proposal
         y = q.difference(p, o)
-        beta = lane.div(lane.scalar(inner(q.x, q.preconditioned, y)), lane.scalar(inner(q.x, y, q.carried)))
+        beta = lane.div(lane.scalar(q.inner(q.preconditioned, y)), lane.scalar(q.inner(y, q.carried)))
         return _clipped(lane, beta, self.nonnegative)
 
 
@@ -116,9 +116,9 @@ class HagerZhangCoefficient(ConjugateCoefficient):
         y = q.change(p, o)
         plain = o.preconditioned is None
         py = y if plain else p.get_preconditioner(q.x, y)
-        below = lane.scalar(M.inner(q.x, y, q.carried))
-        squared = lane.scalar(M.inner(q.x, y, py))
-        above = lane.scalar(M.inner(q.x, py, q.gradient)) - lane.div(2.0 * squared * q.along, below)
+        below = lane.scalar(q.inner(y, q.carried))
+        squared = lane.scalar(q.inner(y, py))
+        above = lane.scalar(q.inner(py, q.gradient)) - lane.div(2.0 * squared * q.along, below)
         squared_length = lane.scalar(M.inner(o.x, o.direction, o.direction))
         former = o.square if plain else lane.scalar(M.inner(o.x, o.gradient, o.gradient))
         limit = lane.sqrt(squared_length) * lane.min(lane.sqrt(former), self.eta)
@@ -127,7 +127,7 @@ class HagerZhangCoefficient(ConjugateCoefficient):
 
 def _by_change(p: Any, o: Any) -> Any:
     q = o.proposal
-    return o.lane.scalar(p.M.inner(q.x, q.preconditioned, q.difference(p, o)))
+    return o.lane.scalar(q.inner(q.preconditioned, q.difference(p, o)))
 
 
 def _clipped(lane: Any, beta: Any, nonnegative: bool) -> Any:

@@ -54,7 +54,7 @@ class DaiYuanCoefficient(ConjugateCoefficient):
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Return the ratio."""
         lane, q = o.lane, o.proposal
-        return lane.div(q.square, lane.scalar(p.M.inner(q.x, q.difference(p, o), q.carried)))
+        return lane.div(q.square, lane.scalar(q.inner(q.difference(p, o), q.carried)))
 
 
 class ConjugateDescentCoefficient(ConjugateCoefficient):

@@ -3,8 +3,6 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-import torch
-
 from manopt_torch.conjugacy.base import ConjugateCoefficient
 from manopt_torch.errors import OptionsError
 from manopt_torch.plans.options import check_range
@@ -47,7 +45,7 @@ class HybridCoefficient(ConjugateCoefficient):
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Return the combined coefficient."""
         lane = o.lane
-        first, second = (as_scalar(lane, rule(p, o, i)) for rule in (self.first, self.second))
+        first, second = (lane.answer(rule(p, o, i)) for rule in (self.first, self.second))
         return lane.max(lane.min(first, second), self.lower_bound)
 
     def __repr__(self) -> str:
@@ -89,18 +87,13 @@ class BealeRestartCoefficient(ConjugateCoefficient):
         """Return the coefficient, or zero."""
         lane, q = o.lane, o.proposal
         # <g+, P T g> = <P g+, g+ - y>
-        mixed = q.square - lane.scalar(p.M.inner(q.x, q.preconditioned, q.difference(p, o)))
+        mixed = q.square - lane.scalar(q.inner(q.preconditioned, q.difference(p, o)))
         far = abs(mixed) > self.threshold * q.square
-        beta = as_scalar(lane, self.coefficient(p, o, i))
+        beta = lane.answer(self.coefficient(p, o, i))
         return lane.where(far, 0.0, beta)
 
     def __repr__(self) -> str:
         return f"BealeRestartCoefficient({self.coefficient!r}, threshold={self.threshold!r})"
-
-
-def as_scalar(lane: Any, value: Any) -> Any:
-    """Give what a rule returned (a number or a tensor) the form of the lane."""
-    return lane.scalar(value) if isinstance(value, torch.Tensor) else lane.full(value)
 
 
 def check_coefficient(owner: Any, name: str, rule: Any) -> None:

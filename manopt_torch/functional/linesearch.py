@@ -1,8 +1,9 @@
 """Line searches as pure functions of a lane, a probe and numbers."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -12,7 +13,8 @@ from manopt_torch._typing import Mask, Scalar
 _ROUNDS_BEFORE_FLOOR = 16
 
 
-class Trial(NamedTuple):
+@dataclass(eq=False, slots=True)  # made and read in less time than a named tuple
+class Trial:
     """A point that has been evaluated: the cost there, and what a gradient there needs besides."""
 
     x: Any
@@ -21,7 +23,8 @@ class Trial(NamedTuple):
     gradient: Any = None  # where the search needed it
 
 
-class Found(NamedTuple):
+@dataclass(eq=False, slots=True)
+class Found:
     """Outcome of a line search: the step, the trial it leads to, and for whom the search was in vain."""
 
     step: Scalar
@@ -35,7 +38,8 @@ def rounding(dtype: torch.dtype) -> float:
     return torch.finfo(dtype).eps
 
 
-class ArmijoRule(NamedTuple):
+@dataclass(eq=False, slots=True)
+class ArmijoRule:
     """Numbers of the backtracking search, see `ArmijoLinesearch`."""
 
     contraction_factor: float

@@ -13,6 +13,7 @@ import math
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from manopt_torch._host import host_read as host_read
 from manopt_torch.manifolds.base import Manifold
@@ -35,12 +36,12 @@ def reads() -> int:
     return _reads[0]
 
 
-def any_active(mask: torch.Tensor | bool) -> bool:
+def any_active(mask: Tensor | bool) -> bool:
     """Ask the host whether any problem is still active: the only value that loops ever read."""
     return count_active(mask) > 0
 
 
-def count_active(mask: torch.Tensor | bool) -> int:
+def count_active(mask: Tensor | bool) -> int:
     """Ask the host how many problems are active."""
     if isinstance(mask, bool):
         return int(mask)
@@ -54,7 +55,7 @@ def count_active(mask: torch.Tensor | bool) -> int:
         return int(torch.count_nonzero(mask).item())
 
 
-def largest_entry(leaf: torch.Tensor) -> float:
+def largest_entry(leaf: Tensor) -> float:
     """Return the largest absolute entry; NaN if there is one."""
     # the maximum norm carries NaN along and, unlike others, cannot overflow; its kernel is slow for many entries
     size = torch.linalg.vector_norm(leaf, math.inf) if leaf.numel() <= _MANY else leaf.abs().amax()
@@ -64,10 +65,12 @@ def largest_entry(leaf: torch.Tensor) -> float:
 class Lone:
     """The lane of one problem without batch axes on the CPU: scalars are Python floats, masks Python bools."""
 
-    # methods are ordinary ones, which Python finds faster than static ones
-    __slots__ = ()
-    lone = True
-    shape: tuple[int, ...] = ()
+    # Python finds what belongs to the object faster than what belongs to the class, ordinary methods than static ones
+    __slots__ = ("lone", "shape")
+
+    def __init__(self) -> None:
+        self.lone = True
+        self.shape: tuple[int, ...] = ()
 
     def scalar(self, value: Any) -> Any:
         """Turn a `()` tensor into a number."""
@@ -76,7 +79,7 @@ class Lone:
         except AttributeError:
             return value
 
-    def trial_cost(self, value: torch.Tensor) -> float:
+    def trial_cost(self, value: Tensor) -> float:
         """Turn the cost of a trial into a number: infinity, which no test accepts, if it is not finite."""
         number = value.item()
         return number if math.isfinite(number) else math.inf
@@ -84,6 +87,10 @@ class Lone:
     def full(self, value: Any) -> Any:
         """Return a scalar that is `value` for every problem."""
         return value
+
+    def answer(self, value: Any) -> Any:
+        """Return what a functor has answered, a number or a tensor, as a scalar."""
+        return value if type(value) is float else self.scalar(value)
 
     def any(self, mask: bool) -> bool:
         """Tell whether the mask holds for any problem."""
@@ -131,13 +138,17 @@ class Lone:
 
     def axpy(self, x: Any, s: float, u: Any) -> Any:
         """Return `x + s * u` for points or tangents."""
-        if isinstance(x, torch.Tensor):
+        if isinstance(x, Tensor):
             return axpy(x, u, s, 0)
         return map_leaves(lambda a, b: axpy(a, b, s, 0), x, u)
 
     def scale(self, s: float, u: Any) -> Any:
         """Return `s * u` for points or tangents."""
-        return u * s if isinstance(u, torch.Tensor) else map_leaves(lambda a: scale(a, s, 0), u)
+        return u * s if isinstance(u, Tensor) else map_leaves(lambda a: scale(a, s, 0), u)
+
+    def minus(self, u: Any, v: Any) -> Any:
+        """Return `u - v` for points or tangents."""
+        return u - v if isinstance(u, Tensor) else map_leaves(torch.sub, u, v)
 
     def size(self, u: Any) -> float:
         """Return the largest absolute entry of a point or tangent; NaN if there is one."""
@@ -146,7 +157,7 @@ class Lone:
 
     def finite(self, u: Any) -> bool:
         """Tell whether every entry of a point, tangent or scalar is finite."""
-        if isinstance(u, torch.Tensor) and u.dim() < 2 and u.numel() <= _FEW:
+        if isinstance(u, Tensor) and u.dim() < 2 and u.numel() <= _FEW:
             return all(map(cmath.isfinite, u.tolist())) if u.dim() else cmath.isfinite(u.item())
         return math.isfinite(self.size(u))
 
@@ -156,7 +167,7 @@ class Batch:
 
     lone = False
 
-    def __init__(self, shape: tuple[int, ...], ref: torch.Tensor) -> None:
+    def __init__(self, shape: tuple[int, ...], ref: Tensor) -> None:
         self.shape = tuple(shape)
         self._device = ref.device
         # mps knows no float64
@@ -164,28 +175,32 @@ class Batch:
 
     def scalar(self, value: Any) -> Any:
         """Return a scalar in the lane's precision; Python numbers pass through."""
-        if not isinstance(value, torch.Tensor) or value.dtype is self._dtype:
+        if not isinstance(value, Tensor) or value.dtype is self._dtype:
             return value
         return value.to(self._dtype)
 
-    def trial_cost(self, value: torch.Tensor) -> torch.Tensor:
+    def trial_cost(self, value: Tensor) -> Tensor:
         """Return the costs of trials in the lane's precision: infinity, which no test accepts, if not finite."""
         return torch.nan_to_num(self.scalar(value), nan=math.inf, posinf=math.inf, neginf=math.inf)
 
-    def full(self, value: Any) -> torch.Tensor:
+    def full(self, value: Any) -> Tensor:
         """Return a scalar (bool, int or float by the kind of `value`) that is `value` for every problem."""
-        if isinstance(value, torch.Tensor):
+        if isinstance(value, Tensor):
             return self.scalar(value).expand(self.shape)
         kind = {bool: torch.bool, int: torch.int64}.get(type(value), self._dtype)
         return torch.full(self.shape, value, dtype=kind, device=self._device)
 
+    def answer(self, value: Any) -> Tensor:
+        """Return what a functor has answered, a number or a tensor, as a scalar."""
+        return self.scalar(value) if isinstance(value, Tensor) else self.full(value)
+
     @staticmethod
-    def any(mask: torch.Tensor | bool) -> bool:
+    def any(mask: Tensor | bool) -> bool:
         """Tell whether the mask holds for any problem: one host read."""
         return any_active(mask)
 
     @staticmethod
-    def any_of(*masks: torch.Tensor) -> tuple[bool, ...]:
+    def any_of(*masks: Tensor) -> tuple[bool, ...]:
         """Tell of each mask whether it holds for any problem: one host read for all of them."""
         if masks[0].is_meta:
             return (any_active(masks[0]),) * len(masks)
@@ -196,54 +211,54 @@ class Batch:
             return tuple(torch.stack(masks).view(len(masks), -1).any(-1).tolist())
 
     @staticmethod
-    def not_(mask: torch.Tensor) -> torch.Tensor:
+    def not_(mask: Tensor) -> Tensor:
         """Negate a mask."""
         return torch.logical_not(mask)
 
     @staticmethod
-    def without(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    def without(a: Tensor, b: Tensor) -> Tensor:
         """Tell where `a` holds and `b` does not."""
         return torch.gt(a, b)  # of bools, in one operation
 
     @staticmethod
-    def where(mask: torch.Tensor, a: Any, b: Any) -> torch.Tensor:
+    def where(mask: Tensor, a: Any, b: Any) -> Tensor:
         """Choose scalars or masks per problem."""
         return torch.where(mask, a, b)
 
-    def pick(self, mask: torch.Tensor, a: Any, b: Any) -> Any:
+    def pick(self, mask: Tensor, a: Any, b: Any) -> Any:
         """Choose points or tangents per problem."""
         batch = len(self.shape)
         return map_leaves(lambda p, q: torch.where(expand_right(mask, p.dim() - batch), p, q), a, b)
 
     @staticmethod
-    def isfinite(value: torch.Tensor) -> torch.Tensor:
+    def isfinite(value: Tensor) -> Tensor:
         """Tell per problem whether a scalar is neither NaN nor infinite."""
         return torch.isfinite(value)
 
     @staticmethod
-    def sqrt(value: torch.Tensor) -> torch.Tensor:
+    def sqrt(value: Tensor) -> Tensor:
         """Return the square root."""
         return torch.sqrt(value)
 
     @staticmethod
-    def div(a: Any, b: Any) -> torch.Tensor:
+    def div(a: Any, b: Any) -> Tensor:
         """Divide as IEEE 754 does, also by zero."""
         # torch's `number / tensor` multiplies by the reciprocal, which rounds twice
-        return torch.div(a if isinstance(a, torch.Tensor) else torch.full_like(b, a), b)
+        return torch.div(a if isinstance(a, Tensor) else torch.full_like(b, a), b)
 
     @staticmethod
-    def min(a: Any, b: Any) -> torch.Tensor:
+    def min(a: Any, b: Any) -> Tensor:
         """Return the smaller one; NaN wins."""
-        if not isinstance(a, torch.Tensor):
+        if not isinstance(a, Tensor):
             a, b = b, a
-        return torch.minimum(a, b) if isinstance(b, torch.Tensor) else a.clamp(max=b)
+        return torch.minimum(a, b) if isinstance(b, Tensor) else a.clamp(max=b)
 
     @staticmethod
-    def max(a: Any, b: Any) -> torch.Tensor:
+    def max(a: Any, b: Any) -> Tensor:
         """Return the larger one; NaN wins."""
-        if not isinstance(a, torch.Tensor):
+        if not isinstance(a, Tensor):
             a, b = b, a
-        return torch.maximum(a, b) if isinstance(b, torch.Tensor) else a.clamp(min=b)
+        return torch.maximum(a, b) if isinstance(b, Tensor) else a.clamp(min=b)
 
     def axpy(self, x: Any, s: Any, u: Any) -> Any:
         """Return `x + s * u` for points or tangents."""
@@ -255,7 +270,9 @@ class Batch:
         batch = len(self.shape)
         return map_leaves(lambda a: scale(a, s, a.dim() - batch), u)
 
-    def size(self, u: Any) -> torch.Tensor:
+    minus = Lone.minus
+
+    def size(self, u: Any) -> Tensor:
         """Return the largest absolute entry of a point or tangent; NaN if there is one."""
         size: Any = None
         for leaf in leaves(u):
@@ -268,7 +285,7 @@ class Batch:
             size = part if size is None else torch.maximum(size, part)
         return self.scalar(size)
 
-    def finite(self, u: Any) -> torch.Tensor:
+    def finite(self, u: Any) -> Tensor:
         """Tell per problem whether every entry of a point, tangent or scalar is finite."""
         return self.size(u) < math.inf
 

@@ -1,7 +1,8 @@
 """Backtracking by parabolas as a pure function of a lane, a probe and numbers."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from manopt_torch._typing import Mask, Scalar
 from manopt_torch.functional.linesearch import Found, Trial
@@ -14,7 +15,8 @@ _STRAIGHT_GROWTH = 4.0
 _ROUNDS_BEFORE_FLOOR = 8
 
 
-class ParabolicRule(NamedTuple):
+@dataclass(eq=False, slots=True)
+class ParabolicRule:
     """Numbers of the search, see `ParabolicLinesearch`."""
 
     sufficient_decrease: float

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
-
 from manopt_torch.conjugacy import (
     ConjugateCoefficient,
     ConjugateDescentCoefficient,
@@ -20,11 +18,10 @@ from manopt_torch.conjugacy import (
     Proposal,
     RestartCondition,
 )
-from manopt_torch.conjugacy.combined import as_scalar, check_coefficient
+from manopt_torch.conjugacy.combined import check_coefficient
 from manopt_torch.conjugacy.restart import RestartOnNonDescent
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.plans.begin import begin, first_evaluation
 from manopt_torch.plans.commit import commit
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
@@ -133,7 +130,7 @@ def _step(p: Any, o: ConjugateGradientOptions, i: int) -> None:
         "x": q.x,
         "cost": trial.cost,
         "gradient": q.gradient,
-        "direction": map_leaves(torch.sub, o.lane.scale(beta, q.carried), q.preconditioned),
+        "direction": o.lane.minus(o.lane.scale(beta, q.carried), q.preconditioned),
         "slope": beta * q.along - q.square,
         "square": q.square,
         "beta": beta,
@@ -149,21 +146,21 @@ def _step(p: Any, o: ConjugateGradientOptions, i: int) -> None:
 
 def _propose(p: Any, o: Any, x: Any, gradient: Any) -> Proposal:
     """Gather what the rules look at."""
-    M, scalar = p.M, o.lane.scalar
+    M, scalar, inner = p.M, o.lane.scalar, p.M.inner_at(x)
     if o.preconditioned is None:
         preconditioned, norm = gradient, norm_at(M, o, x, gradient)
         square = norm * norm
     else:
         preconditioned = p.get_preconditioner(x, gradient)
-        square = scalar(M.inner(x, gradient, preconditioned))
+        square = scalar(inner(gradient, preconditioned))
     carried = M.transport(o.x, x, o.direction)
-    return Proposal(x, gradient, preconditioned, carried, square, scalar(M.inner(x, gradient, carried)))
+    return Proposal(x, gradient, preconditioned, carried, square, scalar(inner(gradient, carried)), inner)
 
 
 def _coefficient(p: Any, o: Any, i: int) -> Any:
     """Ask the rule for beta, and the restart condition whether to keep it."""
     lane, q = o.lane, o.proposal
-    beta = as_scalar(lane, o.coefficient(p, o, i))
+    beta = lane.answer(o.coefficient(p, o, i))
     beta = lane.where(lane.isfinite(beta), beta, 0.0)
     q.slope = beta * q.along - q.square
     return lane.where(o.restart(p, o, i), 0.0, beta)

@@ -110,8 +110,9 @@ def _initialize(p: Any, o: ProximalGradientOptions) -> None:
 @step_solver.register(ProximalGradientOptions)
 def _step(p: Any, o: ProximalGradientOptions, i: int) -> None:
     lane, s = o.lane, o.next_stepsize
-    (step, trial, failed), length = _search(p, o)
-    o.stagnated = o.stagnated | failed
+    found, length = _search(p, o)
+    step, trial = found.step, found.trial
+    o.stagnated = o.stagnated | found.failed
     momentum = o.momentum
     base, value, gradient = trial.x, p.smooth_value(trial.context), None
     if o.acceleration:

@@ -90,7 +90,7 @@ def take_step(p: Any, o: Any, i: int, eta: Any = None, slope: Any = None) -> tup
     lane, trial, o.along = o.lane, o.trial, None
     if i == 1:
         _check_step(o, s)
-    s = lane.scalar(s) if isinstance(s, torch.Tensor) else lane.full(s)
+    s = lane.answer(s)
     if trial is None:
         return s, probe(p, o, s, eta) if o.piece_size is None else _probe_in_pieces(p, o, s, eta)
     o.trial = None

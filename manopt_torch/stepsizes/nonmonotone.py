@@ -117,7 +117,8 @@ class NonmonotoneLinesearch(TwoFacedLinesearch):
         costs = memory["costs"] = lane.pick(active, costs, memory["costs"])
         ray = ray_from(lane, p, o.x, cost, gradient, eta, o.retraction_method, self.max_stepsize, self.cost_resolution)
         found = self._search(ray, memory["next"], active, lane.scalar(costs.amax(-1)))
-        trial = found.trial._replace(gradient=trial_gradient(p, found.trial))
+        trial = found.trial
+        trial.gradient = trial_gradient(p, trial)
         signed = -found.step if eta is None else found.step
         inverse = self.strategy == "inverse" or (self.strategy == "alternating" and i % 2 == 1)
         ratio, curvature = barzilai_borwein(

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import KW_ONLY, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -126,19 +126,18 @@ class ParabolicLinesearch(TwoFacedLinesearch):
         searching = active & (slope < 0.0)
         first = lane.div(-slope, curvature * squared_length)
         radius = M.injectivity_radius(x) if self.max_stepsize is None else self.max_stepsize
-        if isinstance(radius, torch.Tensor) or radius != math.inf:
+        if not (isinstance(radius, float) and radius == math.inf):
             first = lane.min(lane.div(lane.scalar(radius), lane.sqrt(squared_length)), first)
+        first = lane.where(searching, first, 0.0)
         rule = _rule(
-            *(self.sufficient_decrease, self.growth_threshold, self.max_decreases, self.cost_resolution), cost.dtype
+            self.sufficient_decrease, self.growth_threshold, self.max_decreases, self.cost_resolution, cost.dtype
         )
-        found, best = parabolic(
-            *(lane, evaluate, lane.scalar(cost), slope, lane.where(searching, first, 0.0), searching, rule),
-            lambda: smallest_step(lane, x, direction),
-        )
+        smallest = partial(smallest_step, lane, x, direction)
+        found, best = parabolic(lane, evaluate, lane.scalar(cost), slope, first, searching, rule, smallest)
         learnt = lane.div(-slope, best * squared_length)
         sensible = searching & (learnt > 0.0) & (learnt < math.inf)
         if searching is not True:
-            found = found._replace(failed=found.failed | lane.without(active, searching))
+            found.failed = found.failed | lane.without(active, searching)
         return found, lane.where(sensible, learnt, curvature)
 
     def __repr__(self) -> str:

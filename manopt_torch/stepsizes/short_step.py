@@ -1,7 +1,7 @@
 """The short step of Frank-Wolfe methods, with the curvature found by backtracking."""
 
 from dataclasses import KW_ONLY, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -121,13 +121,11 @@ class ShortStepLinesearch(TwoFacedLinesearch):
         model = lane.min(lane.div(-slope, curvature * squared_length), self.max_stepsize)
         first = lane.where(searching, model, 0.0)
         rule = _rule(self.contraction_factor, self.max_decreases, self.cost_resolution, cost.dtype)
-        found = armijo(
-            *(lane, evaluate, lane.scalar(cost), slope, first, searching, rule),
-            lambda: smallest_step(lane, x, direction),
-        )
+        smallest = partial(smallest_step, lane, x, direction)
+        found = armijo(lane, evaluate, lane.scalar(cost), slope, first, searching, rule, smallest)
         learnt = lane.where(found.step < first, lane.div(-slope, found.step * squared_length), curvature)
         if searching is not True:
-            found = found._replace(failed=found.failed | lane.without(active, searching))
+            found.failed = found.failed | lane.without(active, searching)
         return found, lane.where(searching, self.decay * learnt, curvature)
 
     def __repr__(self) -> str:

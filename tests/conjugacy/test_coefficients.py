@@ -59,7 +59,7 @@ def situation(M: Any, x: Any, g: Any, d: Any, y: Any, g_new: Any, precondition: 
     o = SimpleNamespace(lane=lane, x=x, gradient=g, direction=d, preconditioned=pg)
     o.square, o.slope = lane.scalar(M.inner(x, g, g if pg is None else pg)), lane.scalar(M.inner(x, g, d))
     square, along = lane.scalar(M.inner(y, g_new, pg_new)), lane.scalar(M.inner(y, g_new, carried))
-    o.proposal = Proposal(y, g_new, pg_new, carried, square, along)
+    o.proposal = Proposal(y, g_new, pg_new, carried, square, along, p.M.inner_at(y))
     return p, o
 
 

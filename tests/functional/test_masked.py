@@ -107,6 +107,19 @@ def test_full_lays_out_tensors():
     assert lane.full(torch.arange(3.0)).tolist() == [[0.0, 1.0, 2.0]] * 2
 
 
+def test_functors_answer_with_numbers_or_tensors():
+    assert [LONE.answer(value) for value in (0.5, 2, torch.tensor(0.5))] == [0.5, 2, 0.5]
+    assert [batch(2).answer(value).tolist() for value in (2.0, torch.ones(2))] == [[2.0, 2.0], [1.0, 1.0]]
+    assert batch(2).answer(torch.ones(2, dtype=torch.float32)).dtype == batch(2).answer(2.0).dtype == D
+
+
+def test_differences():
+    u, v = (torch.tensor([3.0, 5.0]), torch.tensor(1.0)), (torch.tensor([1.0, 2.0]), torch.tensor(4.0))
+    for lane in (LONE, batch(2)):
+        assert lane.minus(u[0], v[0]).tolist() == [2.0, 3.0]
+        assert [part.tolist() for part in lane.minus(u, v)] == [[2.0, 3.0], -3.0]
+
+
 def test_scalars_have_double_precision_whatever_the_points():
     lane = batch(2, torch.float32)
     assert lane.scalar(torch.ones(2)).dtype == D
