@@ -6,7 +6,7 @@ import torch
 
 from manopt_torch._host import uploaded
 from manopt_torch._typing import Mask, Scalar, Tangent
-from manopt_torch.functional.truncated_cg import EXCEEDED, NEGATIVE_CURVATURE, CGState, QuadraticModel
+from manopt_torch.functional.truncated_cg import ALL_ITERATIONS, EXCEEDED, NEGATIVE_CURVATURE, CGState, QuadraticModel
 from manopt_torch.manifolds.points import first_leaf
 
 
@@ -33,6 +33,16 @@ def model_quality(lane: Any, former: Scalar, cost: Scalar, decrease: Scalar, rou
     noise = rounding * lane.max(abs(former), 1.0)
     expected = decrease + noise
     return lane.div(former - cost + noise, expected), expected >= 0
+
+
+def unsolved(inner: CGState, norm: Scalar) -> Mask:
+    """Tell whose model has been left with more than half its gradient: the step may lengthen that of the cost.
+
+    Args:
+        inner: the outcome of the inner iteration.
+        norm: length of the gradient.
+    """
+    return (inner.reason == ALL_ITERATIONS) & (4.0 * inner.rr > norm * norm)
 
 
 def next_radius(lane: Any, rule: RadiusRule, radius: Scalar, inner: CGState, rho: Scalar, accepted: Mask) -> Scalar:

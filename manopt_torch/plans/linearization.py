@@ -15,6 +15,7 @@ from manopt_torch.plans.begin import first_evaluation
 from manopt_torch.plans.commit import commit
 from manopt_torch.plans.halt import halt
 from manopt_torch.plans.options import Options
+from manopt_torch.plans.rounding import end_at_rounding
 from manopt_torch.problems.hessian import GradientGraph
 
 
@@ -80,21 +81,34 @@ def preconditioner_at(p: Any, x: Any) -> Callable[[Any], Any] | None:
     return lambda u: p.get_preconditioner(x, u)
 
 
-def commit_accepted(p: Any, o: Any, accepted: Any, eta: Any, y: Any, cost: Any, context: Any, **new: Any) -> None:
+def commit_accepted(
+    p: Any,
+    o: Any,
+    accepted: Any,
+    fall: Any,
+    eta: Any,
+    y: Any,
+    cost: Any,
+    context: Any,
+    unsolved: Callable[[Any], Any] | None = None,
+    **new: Any,
+) -> None:
     """Move the problems whose step was accepted, and evaluate gradients where they have got to.
 
     A lone problem that stays keeps its linearization. In a batch where some stay and some move the cost is evaluated
     once more, at the mixture of both, since one graph must serve all. A problem that stays although its step is too
-    short to move it has stagnated.
+    short to move it has stagnated, and so has one that nothing but rounding moves.
 
     Args:
         p: the problem.
         o: the options.
         accepted: whose step was accepted.
+        fall: the decreases that the models promise.
         eta: the steps.
         y: where they lead.
         cost: the costs there.
         context: what `p.trial` returned besides.
+        unsolved: tells, from the length of the gradient, whose model was not minimised; None is nobody.
         **new: state fields to write for all active problems.
     """
     lane = o.lane
@@ -109,6 +123,7 @@ def commit_accepted(p: Any, o: Any, accepted: Any, eta: Any, y: Any, cost: Any, 
         cost, context = p.trial(y)
     at = linearize(p, o, y, context)
     x, gradient = o.x, o.gradient
+    new.update(end_at_rounding(p, o, accepted, fall, y, cost, at.gradient, unsolved))
     commit(o, x=y, cost=cost, gradient=at.gradient, **new)
     o.linearization = Linearization(y if lane.lone else o.x, at)
     if o.hessian is not None:

@@ -23,7 +23,6 @@ from manopt_torch.hessians.base import HessianApproximation, check_hessian_optio
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.begin import begin
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver, stop_solver
-from manopt_torch.plans.gradient_norm import gradient_norm
 from manopt_torch.plans.linearization import (
     commit_accepted,
     first_linearization,
@@ -32,6 +31,7 @@ from manopt_torch.plans.linearization import (
     products_at,
 )
 from manopt_torch.plans.options import Options, check_count, check_range, state, strict_keywords
+from manopt_torch.plans.rounding import tangent_gradient, watch_rounding
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import (
     StopAfterIteration,
@@ -94,8 +94,12 @@ class AdaptiveRegularizationOptions(Options):
     inner_iterations: Any = state()
     lanczos_unsolved: Any = state()  # whether all vectors were used and did not suffice
     last_stepsize: Any = state()  # length of the last step tried
+    least_fall: Any = state()  # decrease promised by a step below the rounding of the cost
+    cost_size: Any = state()  # a cost nearer to zero is not known better
     # the gradient's graph
     linearization: Any = state(per_problem=False)
+    # set at the start of a run
+    precision: Any = state(per_problem=False, saved=False)
 
     def __post_init__(self) -> None:
         """Fill in the defaults and check the ranges."""
@@ -129,6 +133,7 @@ def _initialize(p: Any, o: AdaptiveRegularizationOptions) -> None:
     first_linearization(p, o)
     o.weight = o.lane.full(100.0 / max(p.M.dim, 1) ** 0.5 if o.sigma is None else float(o.sigma))
     o.rho, o.last_stepsize = o.lane.full(float("nan")), None
+    watch_rounding(o)
     o.inner_iterations, o.lanczos_unsolved = o.lane.full(0), o.lane.full(False)
 
 
@@ -139,7 +144,8 @@ stop_solver.register(AdaptiveRegularizationOptions)(halt_and_forget)
 def _step(p: Any, o: AdaptiveRegularizationOptions, i: int) -> None:
     lane, M = o.lane, p.M
     held = linearization_at(p, o)
-    model = QuadraticModel(M, o.x, o.gradient, products_at(p, o, held.at), norm=gradient_norm(p, o))
+    gradient, norm = tangent_gradient(p, o)
+    model = QuadraticModel(M, o.x, gradient, products_at(p, o, held.at), norm=norm)
     if lane.lone and held.found is None:
         held.found = Krylov(lane, model)  # a rejected step changes the weight only
     most = min(300, max(M.dim, 1)) if o.max_lanczos_vectors is None else o.max_lanczos_vectors
@@ -150,7 +156,7 @@ def _step(p: Any, o: AdaptiveRegularizationOptions, i: int) -> None:
     rho, falls = model_quality(lane, former, lane.trial_cost(cost), inner.fall, rounding)
     accepted = falls & (rho >= o.eta1)
     commit_accepted(
-        *(p, o, accepted, inner.u, y, cost, context),
+        *(p, o, accepted, inner.fall, inner.u, y, cost, context),
         weight=_next_weight(o, rho, accepted),
         rho=rho,
         inner_iterations=inner.count,

@@ -10,6 +10,7 @@ where the radius $\Delta_i$ follows the quality of the model. References: [Absil
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -17,12 +18,11 @@ import torch
 from manopt_torch.directions.draws import draw_seed, generator_for
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.truncated_cg import CGRule, CGState, QuadraticModel, cauchy_point, rewind, truncated_cg
-from manopt_torch.functional.trust_region import RadiusRule, model_quality, next_radius, random_start
+from manopt_torch.functional.trust_region import RadiusRule, model_quality, next_radius, random_start, unsolved
 from manopt_torch.hessians.base import HessianApproximation, check_hessian_option, split_hessian
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.begin import begin
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver, stop_solver
-from manopt_torch.plans.gradient_norm import gradient_norm
 from manopt_torch.plans.linearization import (
     Linearization,
     commit_accepted,
@@ -33,12 +33,12 @@ from manopt_torch.plans.linearization import (
     products_at,
 )
 from manopt_torch.plans.options import Options, check_count, check_range, state, strict_keywords
+from manopt_torch.plans.rounding import tangent_gradient, watch_rounding
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenGradientNormLess
 from manopt_torch.problems.hessian import HessianProblem
 
-# a step of more inner iterations may be off the tangent space by their rounding
-_LONG = 16
+_LONG = 16  # a step of more inner iterations may be off the tangent space by their rounding
 
 
 @dataclass(eq=False, kw_only=True)
@@ -104,11 +104,13 @@ class TrustRegionsOptions(Options):
     inner_iterations: Any = state()
     inner_reason: Any = state()  # a code, see `INNER_REASONS`
     squared_length: Any = state()  # of the last step tried
+    least_fall: Any = state()  # decrease promised by a step below the rounding of the cost
+    cost_size: Any = state()  # a cost nearer to zero is not known better
     seed: int = state(0, per_problem=False)  # of random starts
-    # the gradient's graph
-    linearization: Any = state(per_problem=False)
+    linearization: Any = state(per_problem=False)  # the gradient's graph
     # set at the start of a run
-    rules: Any = state(per_problem=False, saved=False)
+    precision: Any = state(per_problem=False, saved=False)
+    rules: Any = state(per_problem=False, saved=False)  # with the parameters they were made of
 
     def __post_init__(self) -> None:
         """Fill in the defaults and check the ranges."""
@@ -122,9 +124,8 @@ class TrustRegionsOptions(Options):
         check_range(self, "rho_regularization", 0.0, inf, open_low=False)
         check_range(self, "theta", 0.0, inf, open_low=False)
         check_range(self, "kappa", 0.0, 1.0, open_high=False)
-        check_range(self, "reduction_threshold", 0.0, 1.0)
-        check_range(self, "reduction_factor", 0.0, 1.0)
-        check_range(self, "augmentation_threshold", 0.0, 1.0)
+        for name in ("reduction_threshold", "reduction_factor", "augmentation_threshold"):
+            check_range(self, name, 0.0, 1.0)
         check_range(self, "augmentation_factor", 1.0, inf)
         if self.max_inner_iterations is not None:
             check_count(self, "max_inner_iterations", 1)
@@ -149,23 +150,26 @@ def check_radius(o: TrustRegionsOptions, largest: float | None) -> None:
 
 def rules_of(p: Any, o: TrustRegionsOptions) -> tuple[RadiusRule, CGRule, float]:
     """Return how the radius changes, when inner iterations end, and how much of the cost is rounding."""
-    dim = max(p.M.dim, 1)
-    largest = dim**0.5 if o.max_trust_region_radius is None else o.max_trust_region_radius
     factors = (o.reduction_threshold, o.reduction_factor, o.augmentation_threshold, o.augmentation_factor)
-    inner = CGRule(o.theta, o.kappa, o.max_inner_iterations or dim)
-    return RadiusRule(float(largest), *factors), inner, o.rho_regularization * torch.finfo(o.cost.dtype).eps
+    told = (o.max_trust_region_radius, o.max_inner_iterations, o.theta, o.kappa, o.rho_regularization, factors)
+    if o.rules is None or o.rules[0] != told:  # a hook may set parameters between two steps
+        dim = max(p.M.dim, 1)
+        radius = RadiusRule(float(o.max_trust_region_radius or dim**0.5), *factors)
+        inner = CGRule(o.theta, o.kappa, o.max_inner_iterations or dim)
+        o.rules = told, (radius, inner, o.rho_regularization * torch.finfo(o.cost.dtype).eps)
+    return o.rules[1]
 
 
 @initialize_solver.register(TrustRegionsOptions)
 def _initialize(p: Any, o: TrustRegionsOptions) -> None:
     begin(p, o)
     first_linearization(p, o)
-    o.rules = rules_of(p, o)
-    largest = o.rules[0].largest
+    watch_rounding(o)
+    o.rho, o.squared_length, o.rules = o.lane.full(float("nan")), None, None
+    largest = rules_of(p, o)[0].largest
     check_radius(o, largest)
     o.seed = draw_seed(o.generator) if o.randomize else 0
     o.radius = o.lane.full(largest / 8 if o.trust_region_radius is None else float(o.trust_region_radius))
-    o.rho, o.squared_length = o.lane.full(float("nan")), None
     o.inner_iterations, o.inner_reason = o.lane.full(0), o.lane.full(0)
 
 
@@ -174,7 +178,7 @@ stop_solver.register(TrustRegionsOptions)(halt_and_forget)
 
 @step_solver.register(TrustRegionsOptions)
 def _step(p: Any, o: TrustRegionsOptions, i: int) -> None:
-    lane, M, (radius_rule, cg_rule, rounding) = o.lane, p.M, o.rules
+    lane, M, (radius_rule, cg_rule, rounding) = o.lane, p.M, rules_of(p, o)
     inner = _minimize_model(p, o, linearization_at(p, o), cg_rule)
     eta, long = inner.eta, inner.count > _LONG
     if not lane.lone or long:
@@ -184,7 +188,7 @@ def _step(p: Any, o: TrustRegionsOptions, i: int) -> None:
     rho, falls = model_quality(lane, lane.scalar(o.cost), lane.trial_cost(cost), inner.fall, rounding)
     accepted = falls & (rho > o.acceptance_rate)
     commit_accepted(
-        *(p, o, accepted, eta, y, cost, context),
+        *(p, o, accepted, inner.fall, eta, y, cost, context, partial(unsolved, inner)),
         radius=next_radius(lane, radius_rule, o.radius, inner, rho, accepted),
         rho=rho,
         inner_iterations=inner.count,
@@ -197,8 +201,8 @@ def _minimize_model(p: Any, o: TrustRegionsOptions, held: Linearization, rule: C
     """Minimise the model; a lone problem that was rejected goes back along the path of its last inner iteration."""
     lane, radius = o.lane, o.radius
     precondition = None if o.randomize else preconditioner_at(p, o.x)
-    exact, norm = o.hessian is None, gradient_norm(p, o)
-    model = QuadraticModel(p.M, o.x, o.gradient, products_at(p, o, held.at), precondition, exact, norm)
+    exact, (gradient, norm) = o.hessian is None, tangent_gradient(p, o)
+    model = QuadraticModel(p.M, o.x, gradient, products_at(p, o, held.at), precondition, exact, norm)
     if o.randomize:
         start = random_start(lane, model, radius, o.sigma or 1e-3, generator_for(o.seed, o.iteration))
         return cauchy_point(lane, model, radius, truncated_cg(lane, model, radius, o.active, rule, eta=start))

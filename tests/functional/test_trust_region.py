@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from manopt_torch.functional.masked import Batch, Lone
-from manopt_torch.functional.truncated_cg import EXCEEDED, NEGATIVE_CURVATURE, RESIDUAL, CGState
-from manopt_torch.functional.trust_region import RadiusRule, model_quality, next_radius
+from manopt_torch.functional.truncated_cg import ALL_ITERATIONS, EXCEEDED, NEGATIVE_CURVATURE, RESIDUAL, CGState
+from manopt_torch.functional.trust_region import RadiusRule, model_quality, next_radius, unsolved
 from tests.together import together
 
 RULE = RadiusRule(4.0, 0.1, 0.25, 0.75, 2.0)
@@ -43,6 +43,13 @@ def test_the_radii_of_a_batch() -> None:
     lane = Batch((len(TABLE),), radius)
     found = next_radius(lane, RULE, radius.double(), state(reason, ee.double()), rho.double(), accepted)
     assert found.tolist() == expected.tolist()
+
+
+def test_a_model_left_with_most_of_its_gradient_is_unsolved() -> None:
+    inner = state(torch.tensor([ALL_ITERATIONS, ALL_ITERATIONS, RESIDUAL]), None)._replace(
+        rr=torch.tensor([4.1, 3.9, 9.0])
+    )
+    assert unsolved(inner, torch.tensor([4.0, 4.0, 4.0])).tolist() == [True, False, False]
 
 
 def test_the_quality() -> None:

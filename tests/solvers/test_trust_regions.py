@@ -372,3 +372,27 @@ def test_random_starts_do_not_depend_on_the_neighbours():
 
     part, start = sub_problem(p, x, rows)
     assert torch.equal(run(part, start).x, run(p, x).x[rows])
+
+
+@pytest.mark.parametrize("batch", [(), (3,)], ids=str)
+@pytest.mark.parametrize(
+    "changed",
+    [{"kappa": 1e-6}, {"theta": 0.5, "max_inner_iterations": 2}, {"reduction_threshold": 0.9, "reduction_factor": 0.1}],
+    ids=str,
+)
+def test_parameters_that_a_hook_changes_hold_from_the_next_step_on(batch: Any, changed: dict[str, Any]) -> None:
+    x = 2 * torch.randn(*batch, 6, generator=torch.Generator().manual_seed(1), dtype=F64)
+    problem, stop = HessianProblem(Euclidean(6), bent), StopAfterIteration(12)
+
+    def change(p: Any, o: Any, i: int) -> None:
+        if i == 3:
+            for name, value in changed.items():
+                setattr(o, name, value)
+
+    plain = solve(problem, TrustRegionsOptions(x, stop=stop))
+    hooked = solve(problem, TrustRegionsOptions(x, stop=stop), debug=change)
+    # the same as a saved run that is taken up with other parameters
+    saved = state_dict(solve(problem, TrustRegionsOptions(x, stop=StopAfterIteration(3))))
+    resumed = solve(problem, load_state_dict(TrustRegionsOptions(x, stop=stop, **changed), saved))
+    assert_same_state(state_of(hooked), state_of(resumed))
+    assert not torch.equal(hooked.x, plain.x)
