@@ -248,7 +248,7 @@ def test_fun_dims_parallel(
     """
     try:
         check_shapes(p, function, jac_function, args, wvec)
-    except ShapeError as error:
+    except (OptionsError, ShapeError) as error:
         raise AssertionError(str(error)) from None
     return True
 

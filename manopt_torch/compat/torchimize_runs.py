@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 import torch
 
 from manopt_torch.damping.base import Damping
-from manopt_torch.errors import ShapeError
+from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.manifolds import Euclidean
 from manopt_torch.plans.options import check_range, lane_of, memory_of
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration
 from manopt_torch.plans.stopping.base import StoppingCriterion
 from manopt_torch.problems.least_squares import LeastSquaresProblem
-from manopt_torch.stepsizes.armijo import ArmijoLinesearch
+from manopt_torch.solvers.gauss_newton import whole_step_first
 from manopt_torch.stepsizes.base import Stepsize
 
 
@@ -35,6 +35,7 @@ def fit(
     max_iter: int,
 ) -> list[torch.Tensor]:
     """Fit one problem; return the start and the parameters after each iteration."""
+    _check_arguments(p, function, jac_function, None)
     if p.dim() != 1:
         raise ShapeError(f"p must have shape (P,), got {tuple(p.shape)}; for a batch take the function ..._parallel")
     jacobian = None if jac_function is None else lambda x: jac_function(x, *args)
@@ -67,18 +68,36 @@ def check_shapes(
     p: torch.Tensor, function: Callable, jac_function: Callable | None, args: tuple, wvec: torch.Tensor | None
 ) -> torch.Tensor:
     """Return the residuals at `p`; raise a ShapeError unless they, Jacobian and weights are those of a batch."""
+    _check_arguments(p, function, jac_function, wvec)
     if p.dim() != 2:
-        raise ShapeError(f"p must have shape (B, P), got {tuple(p.shape)}")
-    f = function(p, *args).detach()
-    if f.dim() != 3 or f.shape[0] != p.shape[0]:
-        raise ShapeError(f"the function must return (B, C, N), here ({p.shape[0]}, C, N), got {tuple(f.shape)}")
+        raise ShapeError(f"p must have shape (B, P), got {tuple(p.shape)}; for one problem leave out _parallel")
+    f = function(p, *args)
+    if not isinstance(f, torch.Tensor) or f.dim() != 3 or f.shape[0] != p.shape[0]:
+        raise ShapeError(f"the function must return (B, C, N), here ({p.shape[0]}, C, N), got {_kind_of(f)}")
     if jac_function is not None:
-        shape = tuple(jac_function(p, *args).shape)
-        if shape != (*f.shape, p.shape[1]):
-            raise ShapeError(f"the Jacobian must have shape (B, C, N, P), here {(*f.shape, p.shape[1])}, got {shape}")
+        J = jac_function(p, *args)
+        if not isinstance(J, torch.Tensor) or J.shape != (*f.shape, p.shape[1]):
+            wanted = (*f.shape, p.shape[1])
+            raise ShapeError(f"the Jacobian must have shape (B, C, N, P), here {wanted}, got {_kind_of(J)}")
     if wvec is not None and (wvec.dim() == 0 or wvec.shape[-1] != f.shape[1]):
         raise ShapeError(f"wvec must have a weight for each of the {f.shape[1]} groups, got {tuple(wvec.shape)}")
-    return f
+    return f.detach()
+
+
+def _check_arguments(p: Any, function: Any, jac_function: Any, wvec: Any) -> None:
+    """Raise an OptionsError unless tensors are tensors and functions can be called."""
+    for name, value in (("p", p), ("wvec", wvec)):
+        if not isinstance(value, torch.Tensor) and (name == "p" or value is not None):
+            got = type(value).__name__
+            raise OptionsError(f"{name} must be a tensor, got {got}: convert it with torch.as_tensor({name})")
+    for name, value in (("function", function), ("jac_function", jac_function)):
+        if not callable(value) and (name == "function" or value is not None):
+            raise OptionsError(f"{name} must be callable, got {type(value).__name__}")
+
+
+def _kind_of(value: Any) -> str:
+    """Say what a function returned: the shape of a tensor, or the type of anything else."""
+    return str(tuple(value.shape)) if isinstance(value, torch.Tensor) else type(value).__name__
 
 
 def _history(
@@ -138,7 +157,7 @@ class FirstStep(Stepsize):
 
     def __init__(self, first: float) -> None:
         self.first = first
-        self.search = ArmijoLinesearch(1.0, 0.5, 1e-4, max_increases=0, max_stepsize=float("inf"), cost_resolution=16.0)
+        self.search = whole_step_first()
         check_range(self, "first", 0.0, float("inf"))
 
     def __call__(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:

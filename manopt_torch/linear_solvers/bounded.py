@@ -42,7 +42,11 @@ class BoundedSolver(LinearSolver):
     """
 
     def __init__(self, lower: float | torch.Tensor, upper: float | torch.Tensor) -> None:
-        self.lower, self.upper = (torch.as_tensor(bound, dtype=torch.float64) for bound in (lower, upper))
+        try:
+            self.lower, self.upper = (torch.as_tensor(bound, dtype=torch.float64) for bound in (lower, upper))
+        except (TypeError, ValueError):
+            got = f"{lower!r} and {upper!r}"
+            raise OptionsError(f"BoundedSolver: bounds must be numbers or tensors (n,), got {got}") from None
         if self.lower.dim() > 1 or self.upper.dim() > 1 or len({*self.lower.shape, *self.upper.shape}) > 1:
             shapes = f"{tuple(self.lower.shape)} and {tuple(self.upper.shape)}"
             raise OptionsError(f"BoundedSolver: bounds must be numbers or of shape (n,), got {shapes}")

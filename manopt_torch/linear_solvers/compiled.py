@@ -128,6 +128,8 @@ def kernel_for(
 
     One that was compiled before serves again if residuals, Jacobian and loss still do the same with the same numbers.
     """
+    if not torch.Size(batch).numel():
+        return None  # nothing is slow about no problems
     p = bare_problem(p)
     if dtype is not None or not _covered(solver, p):
         warn_of_no_effect(

@@ -6,6 +6,7 @@ import torch
 
 from manopt_torch.linalg.damped_least_squares import by_row_space
 from manopt_torch.linear_solvers.base import LinearSolver, Solved
+from manopt_torch.linear_solvers.least_norm import LeastNormSolver
 from manopt_torch.problems.least_squares import Linearization
 
 
@@ -13,7 +14,8 @@ class RowSpaceSolver(LinearSolver):
     r"""Solve $s = -W J^\top (J W J^\top + \mu I)^{-1} r$: a matrix of the size of the residuals.
 
     For $m < n$, networks fitted to few data, say. The same step as with `CholeskySolver`, by the Cholesky
-    factorisation of an $m \times m$ matrix; without damping the shortest step. Kept are $J$ and $r$.
+    factorisation of an $m \times m$ matrix; without damping the shortest step. Kept are $J$ and $r$. With more
+    residuals than parameters that matrix has no inverse but for the damping: there `LeastNormSolver` takes over.
 
     References:
         [GolubVanLoan:2013], section 5.6.
@@ -37,6 +39,8 @@ class RowSpaceSolver(LinearSolver):
     ) -> Solved:
         """Factorise and solve."""
         J, r = system
+        if r.shape[-1] > gradient.shape[-1]:
+            return LeastNormSolver().solve(p, x, (J.mT @ J,), gradient, damping)
         step = by_row_space(J, r, torch.zeros_like(gradient) if damping is None else damping)
         return Solved(step, torch.isfinite(step).all(-1))
 

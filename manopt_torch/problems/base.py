@@ -13,7 +13,7 @@ from manopt_torch.manifolds.base import Manifold, leaf_shapes
 from manopt_torch.manifolds.points import first_leaf, leaves
 
 
-@dataclass
+@dataclass(slots=True)
 class Counts:
     """How often each kind of callable has been evaluated; one call for a whole batch counts once."""
 
@@ -28,7 +28,7 @@ class Counts:
 
     def as_dict(self) -> dict[str, int]:
         """Return the counts by kind."""
-        return dict(vars(self))
+        return {kind: getattr(self, kind) for kind in self.__slots__}
 
 
 class Problem(KnownKeywords):
@@ -146,6 +146,12 @@ class Problem(KnownKeywords):
             raise ShapeError(f"the {what} must have the shape of the point: {error}") from None
         if got != batch:
             raise ShapeError(f"the {what} has batch axes {got}, the point has {batch}: pass one for each problem")
+
+    def checked_like(self, x: Any, y: Any, what: str) -> Any:
+        """Return what a callable has made of the point `x`; raise a ShapeError unless it has the shape of a point."""
+        if not (isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor) and x.shape == y.shape):
+            self.check_tangent(what, y, self.M.batch_shape(x))
+        return y
 
     def check_cost(self, value: Any, batch: tuple[int, ...]) -> None:
         """Raise a ShapeError unless a cost value is a tensor with one number a problem."""

@@ -6,13 +6,15 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 
-from manopt_torch.errors import OptionsError, ShapeError
+from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.problems import residual_jacobian as by
 from manopt_torch.problems.base import Problem
 from manopt_torch.problems.gradient import SmoothProblem
 from manopt_torch.problems.hessian import GradientGraph, HessianProblem
-from manopt_torch.problems.weighting import block_size, checked_weights, corrected, total
+from manopt_torch.problems.residual_checks import check_residuals
+from manopt_torch.problems.weighting import checked_robust_loss, checked_weights, corrected, total
 
 # how a Jacobian may be found; "auto" chooses at the first evaluation
 WAYS = ("auto", "forward", "reverse", "finite")
@@ -55,7 +57,8 @@ class LeastSquaresProblem(SmoothProblem):
         vectorized: False if the callables are written for one point.
 
     Raises:
-        OptionsError: if an argument has the wrong kind, or weights are negative, not finite, or all zero.
+        OptionsError: if an argument has the wrong kind, or weights are negative, not finite, or all zero; or the
+            residuals are not of the point's dtype. Weights and a given Jacobian are converted to it.
         ShapeError: if there are no residuals, or residuals, Jacobian or weights have the wrong shape.
 
     References:
@@ -102,9 +105,7 @@ class LeastSquaresProblem(SmoothProblem):
         else:
             self.jacobian = self._callable("jacobian", jacobian, vectorized)
             self.way = "auto" if jacobian is None else "given"
-        if loss is not None and not callable(getattr(loss, "rho", None)):
-            raise OptionsError(f"LeastSquaresProblem: loss must have a method rho(s), got {loss!r}")
-        self.loss = loss
+        self.loss = None if loss is None else checked_robust_loss(loss)
         self.weights = None if weights is None else checked_weights(weights)
         self.columns_apart = by.ColumnsApart()
 
@@ -173,7 +174,7 @@ class LeastSquaresProblem(SmoothProblem):
             self.way = self.way if context else "finite"
         r = context[1] if context else self.residuals(x, *self.data)
         if batch is not None:
-            self.check_residuals(r, batch)
+            check_residuals(r, batch, first_leaf(x).real.dtype, self.weights, self.loss)
         r = r.detach() if context else r
         return ResidualTrial(self.total(r), r, context)
 
@@ -195,7 +196,8 @@ class LeastSquaresProblem(SmoothProblem):
         if way == "given":
             r = trial.residuals
             ambient = self.columns_apart.call(self.jacobian, (x, *self.data), r)  # pyright: ignore
-            J = by.restricted(self.M, x, ambient, r)
+            # one in a lower precision than the residuals is welcome
+            J = by.restricted(self.M, x, ambient, r).to(r.dtype)
             return by.by_columns(J) if r.dim() > 1 else J
         if way == "finite":
             return by.differences(self.M, x, lambda y: self.residuals(y, *self.data))
@@ -244,25 +246,6 @@ class LeastSquaresProblem(SmoothProblem):
             part.cost = part.cost_of  # bound to the part, whose weights are others
         return part
 
-    def check_residuals(self, r: Any, batch: tuple[int, ...]) -> None:
-        """Raise a ShapeError unless `r` holds at least one residual for each problem, and the weights fit to it."""
-        if not isinstance(r, torch.Tensor):
-            raise ShapeError(f"the residuals must be a tensor of shape {(*batch, 'm')}, got {type(r).__name__}")
-        if r.dim() != len(batch) + 1 or tuple(r.shape[:-1]) != batch:
-            raise ShapeError(
-                f"the residuals must have shape (*batch, m), here {(*batch, 'm')}, got {tuple(r.shape)}: flatten what "
-                "one problem returns to a single axis, or pass vectorized=False for residuals written for one point"
-            )
-        if r.shape[-1] == 0:
-            raise ShapeError("there are no residuals (m = 0): nothing can be fitted")
-        if r.is_complex():
-            raise ShapeError("the residuals are complex: return torch.view_as_real(r).flatten(-2)")
-        blocks = r.shape[-1] // block_size(self.loss)
-        if self.weights is not None and tuple(self.weights.shape) not in ((blocks,), (*batch, blocks)):
-            raise ShapeError(
-                f"weights must have shape {(blocks,)} or {(*batch, blocks)}, got {tuple(self.weights.shape)}"
-            )
-
 
 def gradient_coordinates(at: Linearization) -> torch.Tensor:
     """Return $J' r$, the gradient in the basis of the tangent space, shape `(*batch, n)`."""
@@ -281,7 +264,7 @@ def get_residuals(p: Any, x: Any) -> torch.Tensor:
         p.missing("residuals", "LeastSquaresProblem")
     p.counts.residuals += 1
     r = p.residuals(x, *p.data)
-    p.check_residuals(r, batch)
+    check_residuals(r, batch, first_leaf(x).real.dtype, p.weights, p.loss)
     return r
 
 

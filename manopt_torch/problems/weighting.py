@@ -18,7 +18,7 @@ def total(
     r"""Return $\frac12 \sum_i w_i \rho(r_i^2)$, or the sum times another factor, shape `(*batch,)`."""
     value = r * r if loss is None else loss.rho(squared_blocks(r, block_size(loss)))[0]
     if weights is not None:
-        value = value * weights
+        value = value * weights.to(r.dtype)
     value = value.sum(-1)
     return value if factor == 1.0 else factor * value
 
@@ -36,7 +36,7 @@ def corrected(
         r, J = correct(r, J, first, second, size)
     if weights is None:
         return r, J
-    root = weights.sqrt()
+    root = weights.to(r.dtype).sqrt()
     if block_size(loss) > 1:
         root = root.repeat_interleave(block_size(loss), -1)
     return r * root, J * root.unsqueeze(-1)
@@ -47,10 +47,19 @@ def block_size(loss: Any) -> int:
     return getattr(loss, "block_size", 1)
 
 
+def checked_robust_loss(loss: Any) -> Any:
+    """Return the loss; raise an OptionsError unless it is an object with a method `rho`."""
+    if isinstance(loss, type) or not callable(getattr(loss, "rho", None)):
+        got = f"the class {loss.__name__}: call it" if isinstance(loss, type) else repr(loss)
+        raise OptionsError(f"LeastSquaresProblem: loss must have a method rho(s), as HuberLoss() has, got {got}")
+    return loss
+
+
 def checked_weights(weights: Any) -> torch.Tensor:
     """Raise unless weights are non-negative numbers of which each problem has a positive one."""
     if not isinstance(weights, torch.Tensor) or weights.dim() < 1 or not weights.is_floating_point():
-        got = tuple(weights.shape) if isinstance(weights, torch.Tensor) else type(weights).__name__
+        given = isinstance(weights, torch.Tensor)
+        got = f"{tuple(weights.shape)} of {weights.dtype}" if given else type(weights).__name__
         raise OptionsError(f"LeastSquaresProblem: weights must be a float tensor (m,) or (*batch, m), got {got}")
     failures = first_failures((torch.isfinite(weights) & (weights >= 0)).all(-1))
     if failures:

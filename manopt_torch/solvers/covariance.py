@@ -51,6 +51,9 @@ def covariance(p: Any, o: Any, *, absolute: bool = False, details: bool = False)
         The matrices, shape `(*batch, n, n)`; infinite where there are no more residuals than parameters, NaN for a
         problem with a non-finite Jacobian. Or a `Covariance`.
 
+    Raises:
+        MissingDerivativeError: if the problem is no least-squares problem.
+
     References:
         [NocedalWright:2006], section 10.1.
 
@@ -64,6 +67,8 @@ def covariance(p: Any, o: Any, *, absolute: bool = False, details: bool = False)
         0.333333
     """
     problem: Any = bare_problem(p)
+    if "jacobian" not in problem.provides:
+        problem.missing("Jacobian", "LeastSquaresProblem")
     x = get_options(o).x
     with grad_mode(False):
         trial = problem.residual_trial(x)

@@ -34,8 +34,8 @@ from manopt_torch.problems.least_squares import LeastSquaresProblem, Linearizati
 
 # how good a model must be for the radius to grow, how bad to shrink, and by how much [MadsenNielsenTingleff:2004]
 _GOOD, _BAD, _GROWTH, _SHRINKAGE = 0.75, 0.25, 3.0, 0.5
-# a cost carries an error of some roundings
-_UNSEEN = 4.0
+# a cost carries an error of some roundings, though never of so many times these
+_UNSEEN, _HARM = 4.0, 100.0
 # a parameter counts as at least so large as this share of the change that alone would explain the residuals
 _LEAST_SHARE = 1e-2
 
@@ -109,8 +109,7 @@ class DoglegOptions(Options):
 def _initialize(p: Any, o: DoglegOptions) -> None:
     begin(p, o)
     lane = o.lane
-    trial = p.residual_trial(o.x)
-    p.check_residuals(trial.residuals, lane.shape)
+    trial = p.residual_trial(o.x, lane.shape)
     o.cost = trial.cost
     at = p.linearize_residuals(o.x, trial)
     o.scaling = _scaling(at.jacobian.square().sum(-2), o.cost, squared_sizes(p.M, o.x).sqrt())
@@ -134,10 +133,13 @@ def _step(p: Any, o: DoglegOptions, i: int) -> None:
     trial = p.residual_trial(x)
     actual = cost - lane.trial_cost(trial.cost)
     # below the rounding error of the cost no decrease can be seen: there a step counts as good that does no harm
-    unseen = _UNSEEN * torch.finfo(trial.residuals.dtype).eps * cost
+    rounding = torch.finfo(trial.residuals.dtype).eps * cost
+    unseen = _UNSEEN * rounding
     ratio = lane.div(actual + unseen, predicted + unseen)
     accepted = (ratio > o.acceptance) & (predicted > 0.0) & (actual >= 0.0)
-    o.stagnated = o.stagnated | (lane.not_(accepted) & (squared == 0.0))
+    # a step that promised next to nothing and did harm, more than rounding does: a shorter one is no use either
+    hopeless = (predicted <= rounding) & lane.not_(abs(actual) <= _HARM * unseen)
+    o.stagnated = o.stagnated | (lane.not_(accepted) & (hopeless | (squared == 0.0)))
     new = {
         "cost": o.cost,
         "radius": _radius(o, accepted, ratio, lane.sqrt(squared)),

@@ -116,16 +116,20 @@ class LevenbergMarquardtOptions(Options):
         if self.bounds is not None:
             self.linear_solver = bounded_by(self.bounds, self.linear_solver)
         self.linear_solver = CholeskySolver() if self.linear_solver is None else self.linear_solver
-        for name, kind in (("damping", Damping), ("linear_solver", LinearSolver)):
-            if not isinstance(getattr(self, name), kind):
-                got = repr(getattr(self, name))
-                raise OptionsError(f"LevenbergMarquardtOptions: {name} must be a {kind.__name__}, got {got}")
+        for name, kind, such in (("damping", Damping, NielsenDamping), ("linear_solver", LinearSolver, CholeskySolver)):
+            if not isinstance(value := getattr(self, name), kind):
+                raise OptionsError(f"LevenbergMarquardtOptions: {name} must be one such as {such()!r}, got {value!r}")
         check_range(self, "min_damping", 0.0, float("inf"), open_low=False)
         check_range(self, "max_damping", self.min_damping, float("inf"))
         if self.initial_damping is not None:
             check_range(self, "initial_damping", self.min_damping, self.max_damping, open_low=False, open_high=False)
         if self.acceptance is not None:
             check_range(self, "acceptance", 0.0, 1.0, open_low=False)
+        dtype = self.jacobian_dtype
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise OptionsError(
+                f"LevenbergMarquardtOptions: jacobian_dtype must be one such as torch.float32, got {dtype!r}"
+            )
         check_chunk_size(self)
         if self.stop is None:
             self.stop = (

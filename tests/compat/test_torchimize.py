@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.optimize import least_squares
 
-from manopt_torch import OptionsError
+from manopt_torch import OptionsError, ShapeError
 from manopt_torch.compat import torchimize
 from manopt_torch.datasets import nist
 from tests.together import together
@@ -214,6 +214,14 @@ def test_shapes_are_judged():
     ]:
         with pytest.raises(AssertionError, match=message):
             check(*arguments)
+    with pytest.raises(AssertionError, match="wvec must be a tensor, got list"):
+        check(start(y), f, J, (), [1.0])
+    with pytest.raises(OptionsError, match=r"p must be a tensor, got list: convert it with torch.as_tensor\(p\)"):
+        torchimize.lsq_gna([1.0, 1.0, 1.0], f)
+    with pytest.raises(OptionsError, match="jac_function must be callable, got Tensor"):
+        torchimize.lsq_gna_parallel(start(y), f, J(start(y)))
+    with pytest.raises(ShapeError, match=r"here \(3, 1, 50, 3\), got NoneType"):
+        torchimize.lsq_gna_parallel(start(y), f, lambda p: None)
     with pytest.raises(OptionsError, match="'lev' or 'marq'"):
         torchimize.lsq_lma_parallel(start(y), f, J, meth="levenberg")
 

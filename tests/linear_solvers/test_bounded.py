@@ -150,6 +150,7 @@ def test_the_option_bounds_against_scipy():
     [
         (1.0, "must be a pair"),
         ((0.0, 1.0, 2.0), "must be a pair"),
+        (("low", "high"), "must be numbers or tensors"),
         ((1.0, 1.0), "lower must be below upper"),
         (([0.0, 0.0], [1.0, 1.0, 1.0]), "shape"),
         (([0.0] * 4, [1.0] * 4), "4 bounds for 2 parameters"),

@@ -115,6 +115,17 @@ def test_one_bad_problem_is_marked_and_the_others_do_not_notice(solver):
     assert torch.equal(solver.solve(part, y, again.system, again.gradient, damping[:2]).step, step[[0, 3]])
 
 
+@every_solver
+def test_without_damping_the_residuals_of_the_linear_model_are_least(solver):
+    p, x = posed(3, m=7, n=3)
+    at = p.linearize_residuals(x)
+    normal = solver.linearize(p, x)
+    step, ok = solver.solve(p, x, normal.system, normal.gradient, None)
+    assert ok.all()
+    truth = -torch.linalg.lstsq(at.jacobian, at.residuals[..., None]).solution[..., 0]
+    torch.testing.assert_close(step, truth, rtol=1e-8, atol=1e-10)
+
+
 def test_least_norm_solves_what_is_singular():
     p, x = posed(3, m=6, n=4)
     p.data[0][1, :, 2] = 0  # the second problem does not depend on its third parameter

@@ -24,11 +24,14 @@ from manopt_torch import (
     SymmetricPositiveDefinite,
     check_gradient,
     check_hessian,
+    dogleg,
+    gauss_newton,
     get_cost,
     get_gradient,
     get_hessian,
     get_jacobian,
     get_residuals,
+    levenberg_marquardt,
     solve,
 )
 from manopt_torch.problems.least_squares import gradient_coordinates
@@ -169,6 +172,7 @@ def test_evaluations_are_counted():
         ({"weights": torch.tensor([[1.0, 0.0], [0.0, 0.0]])}, r"zero at batch indices \[\(1,\)\]"),
         ({"weights": [1.0]}, "float tensor"),
         ({"loss": "huber"}, "loss"),
+        ({"loss": HuberLoss}, "the class HuberLoss: call it"),
         ({"jacobian": "sideways"}, "jacobian"),
     ],
 )
@@ -180,6 +184,36 @@ def test_bad_arguments_are_named(keywords, message):
 def test_wrong_weights_are_named():
     with pytest.raises(ShapeError, match="weights must have shape"):
         get_residuals(LeastSquaresProblem(Euclidean(3), linear, data=(A, B), weights=W[:, :4]), X)
+
+
+@together()
+@pytest.mark.parametrize("solver", [levenberg_marquardt, gauss_newton, dogleg])
+@pytest.mark.parametrize(
+    ("returned", "error", "message"),
+    [
+        (lambda r: None, ShapeError, "got NoneType"),
+        (lambda r: list(r.unbind(-1)), ShapeError, r"torch.stack\(parts, -1\) makes one"),
+        (lambda r: r[0], ShapeError, r"here \(4, 'm'\), got \(6,\)"),
+        (lambda r: r[..., :0], ShapeError, "nothing can be fitted"),
+        (lambda r: r[..., :5], ShapeError, "5 residuals cannot be divided into the blocks of 2"),
+        (lambda r: r.float(), OptionsError, "torch.float32 where the point is torch.float64"),
+        (lambda r: r > 0, OptionsError, "torch.bool where the point is torch.float64"),
+    ],
+)
+def test_residuals_that_are_none_are_named(solver, returned, error, message):
+    with pytest.raises(error, match=message):
+        solver(Euclidean(3), lambda x, A, b: returned(linear(x, A, b)), X, data=(A, B), loss=BlockLoss(HuberLoss(), 2))
+
+
+def test_weights_and_jacobian_may_have_another_precision():
+    best = torch.linalg.lstsq(W.sqrt()[..., None] * A, (W.sqrt() * B)[..., None]).solution[..., 0]
+    low = {"data": (A, B), "weights": W.float(), "jacobian": lambda x, A, b: A.float()}
+    for solver in (levenberg_marquardt, gauss_newton, dogleg):
+        torch.testing.assert_close(solver(Euclidean(3), linear, X, **low), best, rtol=0, atol=1e-5)
+        data = (A.float(), B.float())
+        single = solver(Euclidean(3), linear, X.float(), data=data, weights=W, jacobian=lambda x, A, b: A.double())
+        assert single.dtype == torch.float32
+        torch.testing.assert_close(single.double(), best, rtol=0, atol=1e-3)
 
 
 def test_other_problems_have_none():

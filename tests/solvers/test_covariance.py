@@ -7,12 +7,14 @@ from scipy.optimize import curve_fit
 
 from manopt_torch import (
     BlockLoss,
+    CostProblem,
     Covariance,
     DebugOptions,
     Euclidean,
     GaussNewtonOptions,
     HuberLoss,
     LeastSquaresProblem,
+    MissingDerivativeError,
     Rotations,
     covariance,
     solve,
@@ -86,6 +88,12 @@ def test_details():
     assert isinstance(details, Covariance) and torch.equal(details.matrix, covariance(p, o))
     assert details.degrees_of_freedom.tolist() == [27] * 4 and details.rank.tolist() == [3] * 4
     torch.testing.assert_close(details.variance, 2 * o.cost / 27)
+
+
+def test_a_problem_without_residuals_has_none():
+    p, o = solved(2)
+    with pytest.raises(MissingDerivativeError, match="use LeastSquaresProblem"):
+        covariance(CostProblem(p.M, lambda x: x.sum(-1)), o)
 
 
 def test_residuals_without_weight_do_not_count():

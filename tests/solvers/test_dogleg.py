@@ -115,6 +115,14 @@ def test_a_nan_wall_is_a_rejection():
     torch.testing.assert_close(x, torch.ones(2, 1, dtype=D), rtol=1e-8, atol=0)
 
 
+def test_walls_all_around_end_a_run_soon():
+    # finite where it starts and nowhere else
+    r = lambda x: (x - 1) * torch.where(x == 0, 1.0, torch.nan)  # noqa: E731
+    o = dogleg(Euclidean(1), r, torch.zeros(2, 1, dtype=D), return_options=True)
+    assert (o.x == 0).all() and (o.iterations < 60).all()
+    assert all("stagnated" in reason for reason in get_reason(o))
+
+
 def test_singular_jacobians():
     # two parameters, of which only the sum counts
     r = lambda x: torch.stack([x.sum(-1) - 3, (x.sum(-1) - 3) * 2, x.sum(-1) ** 2 - 9], -1)  # noqa: E731

@@ -117,6 +117,12 @@ def test_nist(name):
     assert (p.digits(gauss_newton(Euclidean(len(p.certified)), p.residuals, p.starts)) > 6).all()
 
 
+def test_steps_that_gain_little_of_what_they_promise_are_halved():
+    # the first whole step makes the peak so narrow that the data miss it
+    p = nist.load("Eckerle4")
+    assert (p.digits(gauss_newton(Euclidean(3), p.residuals, p.starts)) > 6).all()
+
+
 def test_convergence_is_quadratic_where_residuals_vanish():
     data, start = decays(noise=0.0)
     o = gauss_newton(Euclidean(3), decay, start, data=data, record=[":Cost"], return_options=True)

@@ -119,6 +119,8 @@ def test_zero_residuals_are_reached_exactly(batch):
         (lambda: NielsenDamping(-1.0), "initial"),
         (lambda: NielsenDamping(scaling="guess"), "scaling"),
         (lambda: LevenbergMarquardtOptions(torch.zeros(2), initial_damping=-1.0), "initial_damping"),
+        (lambda: LevenbergMarquardtOptions(torch.zeros(2), jacobian_dtype="float32"), "such as torch.float32"),
+        (lambda: LevenbergMarquardtOptions(torch.zeros(2), damping=0.1), "damping must be one such as NielsenDamping"),
         (lambda: LevenbergMarquardtOptions(torch.zeros(2), min_damping=-1.0), "min_damping"),
         (lambda: LevenbergMarquardtOptions(torch.zeros(2), min_damping=1.0, max_damping=0.5), "max_damping"),
         (lambda: LevenbergMarquardtOptions(torch.zeros(2), acceptance=1.5), "acceptance"),
@@ -368,6 +370,13 @@ def test_compile_falls_back_with_a_warning():
     with pytest.warns(RuntimeWarning, match="compile=True has no effect"):
         found = levenberg_marquardt(Euclidean(3), outside, x, jacobian="finite", data=(y,), compile=True)
     torch.testing.assert_close(found, levenberg_marquardt(Euclidean(3), decay, x, data=(y,)), rtol=0, atol=1e-6)
+
+
+def test_no_problems_need_no_compiler():
+    y, x = decays(3)
+    for compile in (False, True):  # a warning is an error here
+        o = levenberg_marquardt(Euclidean(3), decay, x[:0], data=(y[:0],), compile=compile, return_options=True)
+        assert o.x.shape == (0, 3) and o.kernel is None
 
 
 @pytest.mark.slow
