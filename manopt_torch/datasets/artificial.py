@@ -166,6 +166,7 @@ def artificial_s2_lemniscate(
 
     Raises:
         OptionsError: if `points` is no integer of at least 2.
+        NotOnManifoldError: if `p` is off the sphere.
 
     References:
         [BacakEtAl:2016].
@@ -176,6 +177,7 @@ def artificial_s2_lemniscate(
         tensor([ 1.0000e+00,  0.0000e+00, -4.3711e-08])
     """
     M, n = Sphere(3), checked_count("artificial_s2_lemniscate", points)
+    M.check_point(p)
     t = torch.linspace(*interval, n, dtype=p.dtype, device=p.device)
     first = a * torch.cos(t) / (torch.sin(t).square() + 1)
     flat = torch.stack([first, first * torch.sin(t), torch.zeros_like(t)], -1)

@@ -124,14 +124,19 @@ def _newton_step(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the Newton step of sum zero in the free variables, and the proximal weight of the next round.
 
-    `above` is the gradient less a multiple of ones, which changes nothing and keeps the right-hand side small.
+    The free variable of least curvature takes what the others leave: so the matrix is that of the differences to it,
+    whatever the ratio of the curvatures. `above` is the gradient less a multiple of ones, which changes nothing.
     """
-    K = torch.where(_pairs(free), G, 0.0)
-    K.diagonal(dim1=-2, dim2=-1).add_(torch.where(free, proximal, 1.0))
+    base = _one_hot(torch.where(free, G.diagonal(dim1=-2, dim2=-1), torch.inf).argmin(-1), G.shape[-1])
+    moving = free & ~base
+    to_base = torch.where(base.unsqueeze(-2), G, 0.0).sum(-1, keepdim=True)
+    K = G - to_base - to_base.mT + torch.where(base.unsqueeze(-1), to_base, 0.0).sum(-2, keepdim=True)
+    K = torch.where(_pairs(moving), K, 0.0)
+    K.diagonal(dim1=-2, dim2=-1).add_(torch.where(moving, proximal, 1.0))
     factor, info = torch.linalg.cholesky_ex(K)
-    sides = torch.stack([torch.where(free, -above, 0.0), free.to(G.dtype)], -1)
-    down, ones = torch.cholesky_solve(sides, factor).unbind(-1)
-    step = torch.addcmul(down, down.sum(-1, keepdim=True) / ones.sum(-1, keepdim=True), ones, value=-1)
+    down = torch.where(moving, torch.where(base, above, 0.0).sum(-1, keepdim=True) - above, 0.0)
+    step = torch.cholesky_solve(down.unsqueeze(-1), factor).squeeze(-1)
+    step = torch.where(base, -step.sum(-1, keepdim=True), step)
     # the matrix is positive definite but for rounding: where that was too much for the proximal term, it grows
     failed = (info > 0).unsqueeze(-1)
     return torch.where(failed | ~free, 0.0, step), torch.where(failed, 100.0 * proximal, proximal)

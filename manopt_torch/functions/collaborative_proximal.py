@@ -10,7 +10,8 @@ import torch
 
 from manopt_torch._host import uploaded
 from manopt_torch.errors import OptionsError
-from manopt_torch.functions.grid import scaled, with_directions
+from manopt_torch.functions.distances import check_parameter
+from manopt_torch.functions.grid import check_power, scaled, with_directions
 from manopt_torch.manifolds.power import Power
 
 
@@ -38,7 +39,7 @@ def prox_collaborative_tv(M: Power, lam: Any, x: Any, X: Any, p: float = 2, q: f
         Tangent vectors of the same shape.
 
     Raises:
-        OptionsError: if no closed form is known for the exponents.
+        OptionsError: if no closed form is known for the exponents, or `lam` is a negative number.
 
     References:
         [DuranMoellerSbertCremers:2016].
@@ -56,6 +57,8 @@ def prox_collaborative_tv(M: Power, lam: Any, x: Any, X: Any, p: float = 2, q: f
         raise OptionsError(
             f"prox_collaborative_tv is known for q=1 and q=inf with p in 1, 2, inf, and for p=q=2; got p={p!r}, q={q!r}"
         )
+    check_parameter("prox_collaborative_tv", lam)
+    check_power("prox_collaborative_tv", M)
     lengths = M.M.norm(with_directions(M, x), X)  # shape: (*batch, *M.shape, d)
     bound = _by_entry(M, alpha if math.isinf(q) else lam, lengths)
     if math.isinf(q):

@@ -71,7 +71,10 @@ def differential_geodesic_endpoint(M: Manifold, x: Any, y: Any, t: Any, X: Any) 
         >>> differential_geodesic_endpoint(Euclidean(1), zero, one, 0.25, one)
         tensor([0.2500])
     """
-    return differential_geodesic_startpoint(M, y, x, 1 - t, X)
+    if curvature_is_known(M):
+        return differential_geodesic_startpoint(M, y, x, 1 - t, X)
+    # not the geodesic backwards: on a quotient that ends in another representative of the point at time t
+    return _pushed(M, y, X, lambda z: M.geodesic(x, z, t), M.geodesic(x, y, t))
 
 
 def adjoint_differential_geodesic_endpoint(M: Manifold, x: Any, y: Any, t: Any, Y: Any) -> Any:
@@ -83,7 +86,9 @@ def adjoint_differential_geodesic_endpoint(M: Manifold, x: Any, y: Any, t: Any, 
         >>> adjoint_differential_geodesic_endpoint(Euclidean(1), zero, one, 0.25, one)
         tensor([0.2500])
     """
-    return adjoint_differential_geodesic_startpoint(M, y, x, 1 - t, Y)
+    if curvature_is_known(M):
+        return adjoint_differential_geodesic_startpoint(M, y, x, 1 - t, Y)
+    return _pulled(M, y, Y, lambda z: M.geodesic(x, z, t), M.geodesic(x, y, t))
 
 
 # ---- exponential map ------------------------------------------------------------------------------------------------

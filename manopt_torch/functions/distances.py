@@ -63,6 +63,16 @@ def check_one_or_two(name: str, p: Any) -> None:
         raise OptionsError(f"{name} is known for p=1 and p=2, got p={p!r}")
 
 
+def check_parameter(name: str, lam: Any) -> None:
+    """Raise if the parameter of a proximal map is a number below zero; tensors are not read.
+
+    Raises:
+        OptionsError: naming the value.
+    """
+    if isinstance(lam, (int, float)) and not lam >= 0:
+        raise OptionsError(f"{name}: the parameter lam must not be negative, got {lam!r}")
+
+
 def cost_distance(M: Manifold, f: Any, x: Any, p: float = 2) -> torch.Tensor:
     r"""Return $\tfrac1p d(f, x)^p$.
 
@@ -141,7 +151,7 @@ def prox_distance(M: Manifold, lam: Any, f: Any, x: Any, p: int = 2) -> Any:
         p: 1 or 2.
 
     Raises:
-        OptionsError: if `p` is another.
+        OptionsError: if `p` is another, or `lam` a negative number.
 
     References:
         [WeinmannDemaretStorath:2014].
@@ -152,6 +162,7 @@ def prox_distance(M: Manifold, lam: Any, f: Any, x: Any, p: int = 2) -> Any:
         tensor([2.])
     """
     check_one_or_two("prox_distance", p)
+    check_parameter("prox_distance", lam)
     if p == 2:
         return M.geodesic(x, f, lam / (1 + lam))
     u = M.log(x, f)

@@ -10,7 +10,7 @@ from manopt_torch.functions.differentials import (
     differential_log_argument,
     differential_log_basepoint,
 )
-from manopt_torch.functions.grid import by_direction, in_direction, neighbours, part, placed
+from manopt_torch.functions.grid import by_direction, check_power, in_direction, neighbours, part, placed
 from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.manifolds.power import Power
 
@@ -32,6 +32,7 @@ def forward_logs(M: Power, x: Any) -> Any:
                 [2.],
                 [0.]])
     """
+    check_power("forward_logs", M)
     logs = [placed(M, M.M.log(*neighbours(M, x, k)), k, 0, 1) for k in range(len(M.shape))]
     return by_direction(M, logs)
 

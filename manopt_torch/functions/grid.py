@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from manopt_torch._host import uploaded
-from manopt_torch.errors import ShapeError
+from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import expand_right, first_leaf, is_nested, map_shaped
 from manopt_torch.manifolds.power import Power
@@ -39,6 +39,7 @@ def as_grid(name: str, M: Manifold, x: Any, count: int) -> Power | None:
     """
     if is_point(M, x):
         if isinstance(M, Power):
+            M.batch_shape(x)
             return M
     elif isinstance(x, Sequence) and len(x) == count and all(is_point(M, y) for y in x):
         return None
@@ -46,6 +47,16 @@ def as_grid(name: str, M: Manifold, x: Any, count: int) -> Power | None:
         f"{name}: x must be a tuple of {count} points of {M!r}, or a point of a Power manifold such as "
         f"Power({M!r}, n) for a signal, got {type(x).__name__}"
     )
+
+
+def check_power(name: str, M: Manifold) -> None:
+    """Raise unless the manifold is that of signals or images.
+
+    Raises:
+        OptionsError: naming it.
+    """
+    if not isinstance(M, Power):
+        raise OptionsError(f"{name}: M must be a Power manifold such as Power({M!r}, n) for a signal, got {M!r}")
 
 
 def part(M: Power, x: Any, k: int, start: int, stop: int, step: int = 1) -> Any:

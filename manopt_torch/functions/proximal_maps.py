@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from manopt_torch.errors import ShapeError
-from manopt_torch.functions.distances import check_one_or_two
-from manopt_torch.functions.grid import as_grid, part, per_entry, per_problem, spliced
+from manopt_torch.functions.distances import check_one_or_two, check_parameter
+from manopt_torch.functions.grid import as_grid, check_power, part, per_entry, per_problem, spliced
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import map_shaped
 from manopt_torch.manifolds.power import Power
@@ -39,7 +39,7 @@ def prox_tv(M: Manifold, lam: Any, x: Any, p: int = 1) -> Any:
         A tuple of two points, or a point.
 
     Raises:
-        OptionsError: if `p` is another.
+        OptionsError: if `p` is another, or `lam` a negative number.
         ShapeError: if `x` is neither a pair nor a point of a power manifold.
 
     References:
@@ -53,6 +53,7 @@ def prox_tv(M: Manifold, lam: Any, x: Any, p: int = 1) -> Any:
         tensor([0.2500, 0.2500, 3.7500, 3.7500])
     """
     check_one_or_two("prox_tv", p)
+    check_parameter("prox_tv", lam)
     grid = as_grid("prox_tv", M, x, 2)
     if grid is None:
         both = _pairs(M, lam, x[0], x[1], p)
@@ -78,7 +79,7 @@ def prox_parallel_tv(M: Power, lam: Any, x: Sequence[Any], p: int = 1) -> tuple[
         As many points.
 
     Raises:
-        OptionsError: if `p` is another.
+        OptionsError: if `p` is another, or `lam` a negative number.
         ShapeError: if the number of points is wrong.
 
     References:
@@ -91,6 +92,8 @@ def prox_parallel_tv(M: Power, lam: Any, x: Sequence[Any], p: int = 1) -> tuple[
         (tensor([0.0000, 0.5000, 3.5000, 8.0000]), tensor([0.0000, 0.0000, 4.5000, 7.5000]))
     """
     check_one_or_two("prox_parallel_tv", p)
+    check_parameter("prox_parallel_tv", lam)
+    check_power("prox_parallel_tv", M)
     directions = len(M.shape)
     if len(x) != 2 * directions:
         raise ShapeError(f"prox_parallel_tv: {M!r} needs {2 * directions} copies, 2 for each direction, got {len(x)}")

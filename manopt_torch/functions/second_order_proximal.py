@@ -23,17 +23,19 @@ import torch
 
 from manopt_torch.errors import OptionsError
 from manopt_torch.functions.differentials import (
+    adjoint_differential_geodesic_endpoint,
     adjoint_differential_geodesic_startpoint,
+    differential_geodesic_endpoint,
     differential_geodesic_startpoint,
 )
-from manopt_torch.functions.distances import check_one_or_two
+from manopt_torch.functions.distances import check_one_or_two, check_parameter
 from manopt_torch.functions.grid import as_grid, interleaved, part, per_entry, per_problem, scaled, spliced
 from manopt_torch.functions.jacobi_fields import beta_geodesic_startpoint, curvature_is_known, weighted
 from manopt_torch.functions.second_order_variation import second_difference
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.flat_space import FlatSpace
 from manopt_torch.manifolds.geodesics import carry
-from manopt_torch.manifolds.points import map_leaves
+from manopt_torch.manifolds.points import first_leaf, map_leaves
 
 # J J* in flat space: 1/4 + 1 + 1/4; the iteration converges while the true one stays below twice this
 _SIGMA = 1.5
@@ -60,7 +62,7 @@ def prox_tv2(M: Manifold, lam: Any, x: Any, p: int = 1, *, iterations: int = 8) 
         A tuple of three points, or a point.
 
     Raises:
-        OptionsError: if `p` is another, or `iterations` is no positive integer.
+        OptionsError: if `p` is another, `lam` a negative number, or `iterations` no positive integer.
         ShapeError: if `x` is neither a triple nor a point of a power manifold.
 
     References:
@@ -72,6 +74,7 @@ def prox_tv2(M: Manifold, lam: Any, x: Any, p: int = 1, *, iterations: int = 8) 
         (tensor(2.), tensor(2.), tensor(2.))
     """
     check_one_or_two("prox_tv2", p)
+    check_parameter("prox_tv2", lam)
     if not isinstance(iterations, int) or iterations < 1:
         raise OptionsError(f"prox_tv2: iterations must be a positive integer, got {iterations!r}")
     grid = as_grid("prox_tv2", M, x, 3)
@@ -87,7 +90,7 @@ def prox_tv2(M: Manifold, lam: Any, x: Any, p: int = 1, *, iterations: int = 8) 
     return x
 
 
-def _triple(M: Manifold, lam: Any, x: tuple[Any, Any, Any], p: int, iterations: int) -> tuple[Any, Any, Any]:
+def _triple(M: Manifold, lam: Any, x: tuple[Any, Any, Any], p: int, iterations: int) -> tuple[Any, ...]:
     if not isinstance(M, FlatSpace):
         return _by_iteration(M, lam, x, p, iterations)
     u = second_difference(M, *x)
@@ -101,7 +104,7 @@ def _triple(M: Manifold, lam: Any, x: tuple[Any, Any, Any], p: int, iterations: 
     return M.exp(x[0], step, -1.0), M.exp(x[1], step, 2.0), M.exp(x[2], step, -1.0)
 
 
-def _by_iteration(M: Manifold, lam: Any, x: tuple[Any, Any, Any], p: int, iterations: int) -> tuple[Any, Any, Any]:
+def _by_iteration(M: Manifold, lam: Any, x: tuple[Any, Any, Any], p: int, iterations: int) -> tuple[Any, ...]:
     lam = per_problem(M, lam, x[0])
     x = y = map_leaves(lambda *three: torch.stack(three), *x)  # the three points on an axis in front
     c = v = None
@@ -121,9 +124,9 @@ def _minus(u: Any, v: Any) -> Any:
     return map_leaves(torch.sub, u, v)
 
 
-def _entries(y: Any) -> tuple[Any, Any, Any]:
-    """Return the three points of a stack."""
-    return tuple(map_leaves(lambda leaf, j=j: leaf[j], y) for j in range(3))  # pyright: ignore[reportReturnType]
+def _entries(y: Any) -> tuple[Any, ...]:
+    """Return the points of a stack."""
+    return tuple(map_leaves(lambda leaf, j=j: leaf[j], y) for j in range(len(first_leaf(y))))
 
 
 class _Triple:
@@ -146,21 +149,31 @@ class _Triple:
     def push(self, h: Any) -> Any:
         """Return how the difference changes with the points."""
         at_ends, at_middle = (map_leaves(lambda leaf, cut=cut: leaf[cut], h) for cut in (slice(0, 3, 2), 1))
-        if curvature_is_known(self.M):
-            moved = weighted(self.M, self.ends, self.along, 0.5, at_ends, beta_geodesic_startpoint)
+        if curvature_is_known(self.M):  # both ends at once
+            parts = _entries(weighted(self.M, self.ends, self.along, 0.5, at_ends, beta_geodesic_startpoint))
         else:
-            moved = differential_geodesic_startpoint(self.M, self.ends, self.others, 0.5, at_ends)
-        return map_leaves(lambda a, b: a - b.sum(0), carry(self.M, self.middle, self.c, at_middle), moved)
+            (x1, x3), (at_x1, at_x3) = _entries(self.ends), _entries(at_ends)
+            parts = (
+                differential_geodesic_startpoint(self.M, x1, x3, 0.5, at_x1),
+                differential_geodesic_endpoint(self.M, x1, x3, 0.5, at_x3),
+            )
+        moved = map_leaves(torch.add, *parts)
+        return _minus(carry(self.M, self.middle, self.c, at_middle), moved)
 
     def pull(self, v: Any) -> Any:
         """Return the adjoint of `push`."""
-        back = map_leaves(lambda leaf: -leaf.expand(2, *leaf.shape), v)
+        back = map_leaves(torch.neg, v)
         if curvature_is_known(self.M):
-            moved = weighted(self.M, self.ends, self.along, 0.5, back, beta_geodesic_startpoint, adjoint=True)
+            twice = map_leaves(lambda leaf: leaf.expand(2, *leaf.shape), back)
+            at_x1, at_x3 = _entries(
+                weighted(self.M, self.ends, self.along, 0.5, twice, beta_geodesic_startpoint, adjoint=True)
+            )
         else:
-            moved = adjoint_differential_geodesic_startpoint(self.M, self.ends, self.others, 0.5, back)
+            x1, x3 = _entries(self.ends)
+            at_x1 = adjoint_differential_geodesic_startpoint(self.M, x1, x3, 0.5, back)
+            at_x3 = adjoint_differential_geodesic_endpoint(self.M, x1, x3, 0.5, back)
         at_middle = carry(self.M, self.c, self.middle, v)
-        return map_leaves(lambda a, b: torch.stack([a[0], b, a[1]]), moved, at_middle)
+        return map_leaves(lambda *three: torch.stack(three), at_x1, at_middle, at_x3)
 
 
 def _bounded(M: Manifold, c: Any, w: Any, lam: torch.Tensor, p: int) -> Any:

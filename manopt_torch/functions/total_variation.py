@@ -16,6 +16,7 @@ import torch
 from manopt_torch.functions.distances import check_exponent, distance_power, grad_distance, inverse_power, safe_power
 from manopt_torch.functions.grid import (
     as_grid,
+    check_power,
     neighbours,
     placed,
     placed_scalars,
@@ -183,6 +184,7 @@ def cost_collaborative_tv(M: Power, x: Any, X: Any, p: float = 2, q: float = 1) 
         >>> cost_collaborative_tv(M, x, forward_logs(M, x))
         tensor(3.)
     """
+    check_power("cost_collaborative_tv", M)
     check_exponent("cost_collaborative_tv", p, finite=False)
     check_exponent("cost_collaborative_tv", q, finite=False)
     lengths = M.M.norm(with_directions(M, x), X)

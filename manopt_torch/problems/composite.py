@@ -94,4 +94,4 @@ class CompositeProblem(SmoothProblem):
         if i != 0:
             raise OptionsError(f"there is one proximal map, counted from 0; got i={i}")
         self.counts.proximal_map += 1
-        return self.proximal_map(lam, x, *self.data)
+        return self.checked_like(x, self.proximal_map(lam, x, *self.data), "result of prox")

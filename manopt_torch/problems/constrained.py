@@ -75,10 +75,10 @@ class ConstrainedProblem(SmoothProblem):
 
     def constraints(self, x: Any, data: tuple) -> tuple[torch.Tensor, torch.Tensor]:
         """Return $g$ and $h$ at `x`; of shape `(*batch, 0)` where there are none."""
-        g = None if self.inequality is None else self.inequality(x, *data)
-        h = None if self.equality is None else self.equality(x, *data)
         none = torch.zeros((*self.M.batch_shape(x), 0), dtype=first_leaf(x).real.dtype, device=first_leaf(x).device)
-        return none if g is None else g, none if h is None else h
+        g = none if self.inequality is None else self.inequality(x, *data)
+        h = none if self.equality is None else self.equality(x, *data)
+        return g, h
 
     def evaluate(self, x: Any) -> ConstrainedValues:
         """Evaluate cost and constraints, and keep the graph for derivatives."""
@@ -242,11 +242,21 @@ def second_order_products(
 
 
 def check_constraint(name: str, value: Any, batch: tuple[int, ...]) -> None:
-    """Raise a ShapeError unless constraints are a tensor with one row of numbers a problem."""
+    """Raise an error unless constraints are a tensor with one row of real numbers a problem.
+
+    Raises:
+        ShapeError: if they are no tensor, or of another shape.
+        OptionsError: if the numbers are complex or integers.
+    """
     got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
     if not isinstance(value, torch.Tensor) or got[:-1] != batch or value.dim() != len(batch) + 1:
         wanted = f"({', '.join(map(str, (*batch, 'm')))}{'' if batch else ','})"
         raise ShapeError(
             f"{name} must return a tensor of shape (*batch, m), here {wanted}, got {got}: one constraint needs an axis "
             "too, as in g.unsqueeze(-1)"
+        )
+    if not value.is_floating_point():
+        raise OptionsError(
+            f"{name} must return real floating-point numbers, got {value.dtype}: take its .real part, or convert it "
+            "with .double()"
         )

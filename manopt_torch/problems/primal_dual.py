@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from manopt_torch.errors import MissingDerivativeError, OptionsError
+from manopt_torch.errors import MissingDerivativeError, OptionsError, ShapeError
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import leaves, map_leaves
 from manopt_torch.problems.autodiff import backward, grad_mode, tracked
@@ -118,16 +118,24 @@ class PrimalDualProblem(Problem):
         mapped = map_over_batch(lambda lam, n, *rest: fn(n, lam, *rest), self.N, 1)
         return lambda n, lam, *rest: mapped(lam, n, *rest)
 
+    def _like_dual(self, value: Any, name: str) -> Any:
+        """Return what a callable has returned; raise a ShapeError unless it has the shape of points of N."""
+        try:
+            self.N.batch_shape(value)
+        except ShapeError as error:
+            raise ShapeError(f"the result of {name} must have the shape of a point of N: {error}") from None
+        return value
+
     # ---- proximal maps ----------------------------------------------------------------------------------------------
     def get_primal_prox(self, lam: Any, x: Any) -> Any:
         r"""Return $\operatorname{prox}_{\lambda F}(x)$."""
         self.counts.proximal_map += 1
-        return self.prox_f(lam, x, *self.data)
+        return self.checked_like(x, self.prox_f(lam, x, *self.data), "result of prox_f")
 
     def get_dual_prox(self, n: Any, lam: Any, xi: Any) -> Any:
         r"""Return $\operatorname{prox}_{\lambda G_n^*}(\xi)$, a tangent vector at `n`."""
         self.counts.proximal_map += 1
-        return self.prox_g_dual(n, lam, xi, *self.data)
+        return self._like_dual(self.prox_g_dual(n, lam, xi, *self.data), "prox_g_dual")
 
     def get_proximal_map(self, lam: Any, x: Any, i: int) -> Any:
         """Return the proximal map of the first part with parameter `lam` at `x`; there is one, `i` is 0."""
@@ -159,7 +167,7 @@ class PrimalDualProblem(Problem):
                 "PrimalDualProblem has no forward_operator, which the exact variant and base points that move need: "
                 "pass it, or choose variant='linearized' with fixed base points"
             )
-        return self.forward_operator(x, *self.data)
+        return self._like_dual(self.forward_operator(x, *self.data), "forward_operator")
 
     def get_linearized_forward_operator(self, m: Any, u: Any) -> Any:
         r"""Return $D\Lambda(m)[u]$, a tangent vector at $\Lambda(m)$."""

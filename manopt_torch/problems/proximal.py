@@ -64,4 +64,4 @@ class ProximalProblem(Problem):
         if not 0 <= i < len(self.proximal_maps):
             raise OptionsError(f"there are {len(self.proximal_maps)} proximal maps, counted from 0; got i={i}")
         self.counts.proximal_map += 1
-        return self.proximal_maps[i](lam, x, *self.data)
+        return self.checked_like(x, self.proximal_maps[i](lam, x, *self.data), f"result of proximal map {i}")

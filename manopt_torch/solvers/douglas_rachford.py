@@ -95,6 +95,11 @@ class DouglasRachfordOptions(Options):
                     f"iteration, got {value!r}"
                 )
         self.reflection = reflect if self.reflection is None else self.reflection
+        if not callable(self.reflection):
+            raise OptionsError(
+                "DouglasRachfordOptions: reflection must be a function reflection(M, centre, x), got "
+                f"{self.reflection!r}"
+            )
         if self.stop is None:
             self.stop = StopAfterIteration(200) | StopWhenChangeLess(1e-5)
 

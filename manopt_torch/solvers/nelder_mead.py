@@ -277,7 +277,10 @@ def nelder_mead(
     if x is None:
         if population is None:
             raise OptionsError("nelder_mead needs a start x or a population")
-        axis = len(M.batch_shape(population)) - 1
+        shape = M.batch_shape(population)
+        if not shape or not shape[-1]:
+            raise ShapeError(f"the population must hold points, batch axes (*batch, {M.dim + 1}), got {tuple(shape)}")
+        axis = len(shape) - 1
         x = map_leaves(lambda leaf: leaf.select(axis, 0), population)
     problem = CostProblem(M, cost, data=data, vectorized=vectorized)
     options = NelderMeadOptions(

@@ -98,7 +98,7 @@ def _initialize(p: Any, o: ParticleSwarmOptions) -> None:
     o.points = _first_swarm(p.M, o) if o.swarm is None else _checked(p.M, o)
     o.velocities = p.M.zero_tangent(o.points)
     costs = _costs(p, o, o.points)
-    p.check_cost(costs, (*o.lane.shape, costs.shape[-1]))
+    p.check_cost(costs, p.M.batch_shape(o.points))
     o.best_points, o.best_costs = o.points, _comparable(costs)
     o.x, o.cost = _best(o, o.best_points, o.best_costs)
     o.gradient = None
@@ -263,7 +263,10 @@ def particle_swarm(
     if x is None:
         if swarm is None:
             raise OptionsError("particle_swarm needs a start x or a swarm")
-        axis = len(M.batch_shape(swarm)) - 1
+        shape = M.batch_shape(swarm)
+        if not shape or not shape[-1]:
+            raise ShapeError(f"the swarm must hold particles, batch axes (*batch, k) with k >= 1, got {tuple(shape)}")
+        axis = len(shape) - 1
         x = map_leaves(lambda leaf: leaf.select(axis, 0), swarm)
     problem = CostProblem(M, cost, data=data, vectorized=vectorized)
     options = ParticleSwarmOptions(

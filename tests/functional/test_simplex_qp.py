@@ -80,6 +80,18 @@ def test_subgradients_of_any_length():
     torch.testing.assert_close(found, torch.tensor([1.0, 1e-27], dtype=D), rtol=1e-6, atol=0)
 
 
+def test_subgradients_that_differ_by_all_digits():
+    """Two that cancel, and others down to what rounding leaves of zero, which is where a minimiser is met exactly."""
+    generator = torch.Generator().manual_seed(1)
+    X = torch.randn(400, 6, 2, dtype=D, generator=generator)
+    X[:, 2:] *= 10.0 ** -torch.randint(0, 18, (400, 4, 1), generator=generator)
+    X[:, 1] = -X[:, 0]
+    c = torch.rand(400, 6, dtype=D, generator=generator) * 10.0 ** -torch.randint(0, 5, (400, 6), generator=generator)
+    c[:, 5] = 0
+    for start in (None, torch.tensor([0.5, 0.5, 0, 0, 0, 0], dtype=D).expand(400, 6)):
+        assert violation(X @ X.mT, c, simplex_qp(X @ X.mT, c, start=start)).max() < 1e-10
+
+
 def test_usable_variables_only_and_the_start_where_nothing_is_to_do():
     G, c = drawn(12, 9, 4)
     usable = torch.rand(12, 9, generator=torch.Generator().manual_seed(1)) < 0.5

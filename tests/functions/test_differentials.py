@@ -8,6 +8,7 @@ import torch
 from manopt_torch import (
     Circle,
     Euclidean,
+    Grassmann,
     Hyperboloid,
     OptionsError,
     Power,
@@ -108,6 +109,24 @@ def test_where_the_curvature_is_not_known(name):
     DX = forward(M, *arguments, X)
     assert_same(DX, M.project_tangent(end, (moved(h) - moved(-h)) / (2 * h)), 1e-8)
     torch.testing.assert_close(M.inner(end, DX, Y), M.inner(start, X, adjoint(M, *arguments, Y)))
+
+
+def test_subspaces_whose_bases_have_nothing_in_common():
+    # how the squared distance of the point at time t to a probe changes, whatever the bases at both ends
+    M, generator = Grassmann(5, 2), torch.Generator().manual_seed(3)
+    x, y, probe = M.random_point(3, dtype=D, generator=generator)
+    t, h, z = 0.3, 1e-5, M.geodesic(x, y, 0.3)
+    X, Y, Z = (M.random_tangent(at, generator) for at in (x, y, z))
+    for name, end, along, moved in (
+        ("differential_geodesic_startpoint", x, X, lambda s: M.geodesic(M.exp(x, X, s), y, t)),
+        ("differential_geodesic_endpoint", y, Y, lambda s: M.geodesic(x, M.exp(y, Y, s), t)),
+    ):
+        DX = getattr(functions, name)(M, x, y, t, along)
+        M.check_tangent(z, DX, atol=1e-10)
+        slope = (M.squared_dist(moved(h), probe) - M.squared_dist(moved(-h), probe)) / (2 * h)
+        torch.testing.assert_close(-2 * M.inner(z, M.log(z, probe), DX), slope, rtol=1e-6, atol=1e-8)
+        DZ = getattr(functions, f"adjoint_{name}")(M, x, y, t, Z)
+        torch.testing.assert_close(M.inner(z, DX, Z), M.inner(end, along, DZ))
 
 
 def test_beyond_the_cut_locus():

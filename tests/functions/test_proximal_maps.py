@@ -9,6 +9,7 @@ import torch
 from manopt_torch import (
     Circle,
     Euclidean,
+    Grassmann,
     Hyperboloid,
     OptionsError,
     Power,
@@ -21,6 +22,7 @@ from manopt_torch import (
     SymmetricPositiveDefinite,
     Torus,
     artificial_s1_signal,
+    cost_collaborative_tv,
     cost_distance,
     cost_l2_tv,
     cost_tv,
@@ -123,11 +125,15 @@ def test_map_of_the_triple_straightens_by_the_least_motion(M):
 
 
 def test_triples_where_the_curvature_is_not_known():
-    M, lam = Rotations(3), 0.002
-    x = points(M, 2, 3)
-    three = tuple(entry(x, slice(None), j) for j in range(3))
-    y = prox_tv2(M, lam, three)
-    assert_stationary(M, lam, three, y, grad_tv2(M, y))
+    lam, generator = 0.002, torch.Generator().manual_seed(5)
+    for M in (Rotations(3), Grassmann(4, 2)):
+        x = points(M, 2, 3)
+        if isinstance(M, Grassmann):  # bases of the subspaces that have nothing to do with one another
+            x = x @ Rotations(2).random_point(2, 3, dtype=D, generator=generator)
+        three = tuple(entry(x, slice(None), j) for j in range(3))
+        y = prox_tv2(M, lam, three)
+        assert float(cost_tv2(M, y).min()) > 1e-4
+        assert_stationary(M, lam, three, y, grad_tv2(M, y))
 
 
 def test_closed_forms_of_the_triple():
@@ -263,6 +269,35 @@ def test_exponents_without_closed_form_are_refused():
         prox_distance(Euclidean(3), 1.0, x, x, 1.5)
     with pytest.raises(OptionsError, match="iterations must be a positive integer, got 0"):
         prox_tv2(Euclidean(3), 1.0, (x, x, x), iterations=0)
+
+
+def test_images_are_points_of_a_power_manifold():
+    x, M = torch.zeros(3), Euclidean(3)
+    for call in (
+        lambda: prox_parallel_tv(M, 1.0, (x, x)),
+        lambda: prox_collaborative_tv(M, 1.0, x, x),
+        lambda: forward_logs(M, x),
+        lambda: cost_collaborative_tv(M, x, x),
+    ):
+        with pytest.raises(OptionsError, match=r"M must be a Power manifold such as Power\(Euclidean\(3\), n\)"):
+            call()
+    for call in (lambda: cost_tv(Power(M, 2), torch.zeros(4, 3)), lambda: prox_tv(Power(M, 2), 1.0, torch.zeros(4, 3))):
+        with pytest.raises(ShapeError, match=r"\(\*batch, 2, 3\), got \(4, 3\)"):
+            call()
+
+
+def test_negative_parameters_are_refused():
+    x = torch.zeros(3)
+    M = Power(Euclidean(), 3)
+    for call in (
+        lambda: prox_distance(M, -1.0, x, x),
+        lambda: prox_tv(M, -1.0, x),
+        lambda: prox_parallel_tv(M, -1.0, (x, x)),
+        lambda: prox_tv2(M, -1.0, x),
+        lambda: prox_collaborative_tv(M, -1.0, x, x[:, None]),
+    ):
+        with pytest.raises(OptionsError, match=r"prox_\w+: the parameter lam must not be negative, got -1.0"):
+            call()
 
 
 # ---- runs -----------------------------------------------------------------------------------------------------------

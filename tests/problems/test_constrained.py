@@ -78,10 +78,21 @@ def test_one_kind_of_constraint_is_enough_but_needed():
         ConstrainedProblem(Sphere(3), lambda x: x[..., 0], 3.0)
 
 
-@pytest.mark.parametrize("g", [lambda x: x[..., 0], lambda x: 1.0, lambda x: x.sum()], ids=["bare", "float", "sum"])
+@pytest.mark.parametrize(
+    "g",
+    [lambda x: x[..., 0], lambda x: 1.0, lambda x: x.sum(), lambda x: None],
+    ids=["bare", "float", "sum", "none"],
+)
 def test_constraints_of_another_shape_are_refused(g):
     with pytest.raises(ShapeError, match="inequality must return a tensor of shape"):
         augmented_lagrangian_method(Sphere(3), lambda x: x[..., 0], torch.eye(3), inequality=g)
+
+
+def test_constraints_that_are_no_real_numbers_are_refused():
+    with pytest.raises(
+        OptionsError, match=r"equality must return real floating-point numbers, got torch.int64.*double"
+    ):
+        augmented_lagrangian_method(Sphere(3), lambda x: x[..., 0], torch.eye(3), equality=lambda x: x.long())
 
 
 def test_callables_for_one_point_and_sub_batches():

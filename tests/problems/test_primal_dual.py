@@ -12,6 +12,7 @@ from manopt_torch import (
     OptionsError,
     Power,
     PrimalDualProblem,
+    ShapeError,
     Sphere,
     SymmetricPositiveDefinite,
     TangentBundle,
@@ -110,3 +111,17 @@ def test_what_is_refused():
         p.get_forward_operator(torch.zeros(2))
     with pytest.raises(OptionsError, match="one proximal map on M"):
         get_proximal_map(p, 1.0, torch.zeros(2), 1)
+
+
+def test_results_of_another_shape_are_refused():
+    none = lambda *args: None  # noqa: E731
+    short = lambda x: x[..., :1]  # noqa: E731
+    p = PrimalDualProblem(Euclidean(3), Euclidean(2), square, none, none, forward_operator=short)
+    x, xi = torch.ones(3), torch.ones(2)
+    for call, words in (
+        (lambda: p.get_primal_prox(1.0, x), "result of prox_f must be a tensor .*NoneType"),
+        (lambda: p.get_dual_prox(xi, 1.0, xi), "result of prox_g_dual .*point of N.*NoneType"),
+        (lambda: p.get_forward_operator(x), r"result of forward_operator .*\(\*batch, 2\), got \(1,\)"),
+    ):
+        with pytest.raises(ShapeError, match=words):
+            call()

@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from manopt_torch import Circle, Euclidean, OptionsError, Product, ProximalProblem, get_cost, get_proximal_map
+from manopt_torch import (
+    Circle,
+    Euclidean,
+    OptionsError,
+    Product,
+    ProximalProblem,
+    ShapeError,
+    get_cost,
+    get_proximal_map,
+)
 
 
 def shrink(lam, x):
@@ -71,3 +80,17 @@ def test_parameters_of_their_own_data_and_tuple_points():
     x = (torch.zeros(2), torch.zeros(2))
     _, moved = get_proximal_map(p, torch.tensor([1.0, 2.0]), x, 0)
     assert moved.tolist() == [0.5, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("prox", "words"),
+    [
+        (lambda lam, x: None, "result of proximal map 1 must be a tensor .*got NoneType"),
+        (lambda lam, x: x[..., :1], r"shape of the point.*\(\*batch, 2\), got \(3, 1\)"),
+        (lambda lam, x: x[0], r"batch axes \(\), the point has \(3,\)"),
+    ],
+)
+def test_what_a_map_returns_must_be_a_point_for_each_problem(prox, words):
+    p = ProximalProblem(Euclidean(2), cost, [shrink, prox])
+    with pytest.raises(ShapeError, match=words):
+        get_proximal_map(p, 1.0, torch.ones(3, 2), 1)

@@ -120,6 +120,18 @@ def test_a_median_at_a_point_is_met_exactly(method):
     assert M.dist(o.x, points[0]) < 1e-7 and o.iterations < 100
 
 
+@methods
+def test_a_minimiser_where_the_cost_is_smooth_is_met_exactly(method):
+    # the subgradient there is zero but for rounding
+    M, d, x = Euclidean(2), *(torch.randn(40, 2, dtype=D, generator=seeded(n)) for n in (3, 4))
+    cost = lambda x, d: (x - d).square().sum(-1) + x.abs().sum(-1)  # noqa: E731
+    o = method(M, cost, x, data=(d,), stop=StopAfterIteration(40) | StopWhenLagrangeMultiplierLess(1e-8),
+               return_options=True)  # fmt: skip
+    assert int(o.iterations.max()) < 40
+    least = d.sign() * (d.abs() - 0.5).clamp(min=0)
+    assert (cost(o.x, d) - cost(least, d)).max() < 1e-8
+
+
 def test_the_multiplier_certifies_what_is_left():
     r"""For a convex cost $f(x) - f^* \le \lVert g\rVert\, d(x, x^*) + \varepsilon$ at the point of the combination."""
     A, b, least = affine_functions(3, 12, 4)

@@ -112,6 +112,14 @@ def test_wrong_arguments():
         particle_swarm(Euclidean(2), rastrigin)
     with pytest.raises(ShapeError, match="particles for each problem"):
         particle_swarm(Euclidean(2), rastrigin, torch.zeros(3, 2), swarm=torch.zeros(4, 5, 2))
+    for none in (torch.zeros(0, 2), torch.zeros(2)):
+        with pytest.raises(ShapeError, match="the swarm must hold particles"):
+            particle_swarm(Euclidean(2), rastrigin, swarm=none)
+    for cost in (lambda x: 1.0, lambda x: None, lambda x: x):
+        with pytest.raises(ShapeError, match=r"the cost must return .*\(100,\)"):
+            particle_swarm(Euclidean(2), cost, torch.zeros(2))
+    with pytest.raises(OptionsError, match="generator must be one such as"):
+        particle_swarm(Euclidean(2), rastrigin, torch.zeros(2), generator=3)
     for name, value in {"swarm_size": 0, "inertia": -0.1, "social_weight": -1.0}.items():
         with pytest.raises(OptionsError, match=name):
             ParticleSwarmOptions(torch.zeros(2), **{name: value})

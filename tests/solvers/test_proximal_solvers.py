@@ -189,6 +189,7 @@ def test_smooth_problems_have_subgradients():
         (lambda: ProximalPointOptions(E[0], proximal_parameter=-1.0), "proximal_parameter"),
         (lambda: DouglasRachfordOptions(E[0], relaxation=1.5), "relaxation"),
         (lambda: DouglasRachfordOptions(E[0], proximal_parameter=0.0), "proximal_parameter"),
+        (lambda: DouglasRachfordOptions(E[0], reflection=2.0), "reflection must be a function"),
         (lambda: SubGradientMethodOptions(E[0], stepsize=3.0), "stepsize must be one such as"),
     ],
 )
