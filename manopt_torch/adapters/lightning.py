@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from manopt_torch.errors import OptionsError
+
 _PACKAGES = ("lightning.pytorch", "pytorch_lightning")
 
 
@@ -14,8 +16,9 @@ def lightning_module(module: Any, metrics: dict[str, Any] | None = None, package
     """Make a `LightningModule` of a training module, to be trained by `Trainer(...).fit(...)`.
 
     Each step logs `loss_step`, `loss_epoch`, `damping_factor`, `attempts` and the metrics. The trainer is stopped when
-    the module raises its stop flag. Checkpoints hold the parameters and the damping. Optimizers are not involved:
-    `configure_optimizers` returns none, and no gradients are accumulated or clipped.
+    the module raises its stop flag. Checkpoints hold the parameters and the damping. `configure_optimizers` returns an
+    optimizer that does nothing, whose steps Lightning counts: `max_steps` and checkpoint callbacks go by that number.
+    No gradients are accumulated or clipped.
 
     Args:
         module: a `LevenbergMarquardtModule`, or any `torch.nn.Module` with its method `training_step`.
@@ -24,6 +27,7 @@ def lightning_module(module: Any, metrics: dict[str, Any] | None = None, package
             of each other. None is the one that is imported already, else the one that is installed.
 
     Raises:
+        OptionsError: if the module has no `training_step`, or metrics are no dict of functions.
         ImportError: if Lightning is missing.
 
     Examples:
@@ -33,7 +37,15 @@ def lightning_module(module: Any, metrics: dict[str, Any] | None = None, package
         Trainer(max_epochs=50).fit(lightning_module(module), train_loader)
         ```
     """
-    return _class(_package(package))(module, metrics or {})
+    make, metrics = _class(_package(package)), metrics or {}
+    if not isinstance(module, torch.nn.Module) or not callable(getattr(module, "training_step", None)):
+        raise OptionsError(
+            f"lightning_module needs a module with a training_step, got {type(module).__name__}: wrap the network into "
+            "LevenbergMarquardtModule(network)"
+        )
+    if not isinstance(metrics, dict) or not all(map(callable, metrics.values())):
+        raise OptionsError(f'metrics must be a dict such as {{"mae": function}}, got {metrics!r}')
+    return make(module, metrics)
 
 
 def _package(name: str | None) -> str:
@@ -45,6 +57,17 @@ def _package(name: str | None) -> str:
             continue
         return candidate
     raise ImportError(f"lightning_module needs {' or '.join(names)}: pip install manopt_torch[lightning]")
+
+
+class StepCounter(torch.optim.Optimizer):
+    """Leave the parameters alone: a step is counted by Lightning, and made by the training module."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        trained = [p for p in module.parameters() if p.requires_grad]
+        torch.optim.Optimizer.__init__(self, trained, {"lr": float(getattr(module, "learning_rate", 1.0))})
+
+    def step(self, closure: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Do nothing."""
 
 
 @lru_cache
@@ -70,6 +93,7 @@ def _class(package: str) -> Any:
             outputs, loss, stop, logs = self.training_module.training_step(inputs, targets)
             size = len(targets) if isinstance(targets, torch.Tensor) else None
             self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=size)
+            self.optimizers().step()
             numbers = {name: metric(outputs, targets) for name, metric in self.metrics.items()}
             numbers |= {name: float(value) for name, value in logs.items()}
             self.log_dict(numbers, on_step=True, on_epoch=False, prog_bar=True, batch_size=size)
@@ -77,7 +101,7 @@ def _class(package: str) -> Any:
                 self.trainer.should_stop = True
             return loss
 
-        def configure_optimizers(self) -> list[Any]:
-            return []
+        def configure_optimizers(self) -> Any:
+            return StepCounter(self.training_module)
 
     return LightningTraining

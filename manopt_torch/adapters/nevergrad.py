@@ -31,7 +31,7 @@ class NevergradOptimizer(torch.optim.Optimizer):
             arrays.
 
     Raises:
-        OptionsError: if a parameter lives on a curved manifold.
+        OptionsError: if a parameter lives on a curved manifold, or nevergrad has no such optimizer.
         ImportError: if nevergrad is missing.
     """
 
@@ -60,8 +60,13 @@ class NevergradOptimizer(torch.optim.Optimizer):
         if seed is not None:
             parametrization.random_state.seed(seed)
         if isinstance(opt_cls, str):
-            opt_cls = import_nevergrad().optimizers.registry[opt_cls]
-        self.optimizer = opt_cls(parametrization=parametrization, budget=budget)
+            opt_cls = import_nevergrad().optimizers.registry.get(opt_cls, opt_cls)
+        if not callable(opt_cls):
+            raise OptionsError(
+                f"opt_cls must be a class of nevergrad, such as ng.optimizers.NGOptBase, or a name that "
+                f"ng.optimizers.registry has, got {opt_cls!r}"
+            )
+        self.optimizer: Any = opt_cls(parametrization=parametrization, budget=budget)
 
     def step(self, closure: Callable[..., Any]) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Ask, evaluate, tell, and return the loss; once the budget is spent, return that of the recommendation."""

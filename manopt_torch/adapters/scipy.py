@@ -8,8 +8,11 @@ import torch
 from manopt_torch.adapters.scipy_views import ParameterView, ProblemView, import_scipy, minimized, paired
 from manopt_torch.directions.components import is_elementwise
 from manopt_torch.errors import OptionsError
+from manopt_torch.plans.begin import check_start
+from manopt_torch.plans.options import Options, strict_keywords
 from manopt_torch.problems.autodiff import grad_mode
 from manopt_torch.problems.closure import ClosureProblem
+from manopt_torch.problems.counted import bare_problem
 
 
 class ScipyMinimize(torch.optim.Optimizer):
@@ -127,6 +130,7 @@ class ScipyDE(torch.optim.Optimizer):
         return torch.tensor(found.fun, dtype=torch.float64)
 
 
+@strict_keywords
 def scipy_minimize(
     problem: Any,
     x: Any,
@@ -164,6 +168,7 @@ def scipy_minimize(
 
     Raises:
         OptionsError: if the manifold is curved, or `x` has batch axes.
+        NonFiniteError: if `x` is not finite.
         MissingDerivativeError: if the method needs a derivative that the problem lacks.
         ImportError: if SciPy is missing.
 
@@ -175,10 +180,12 @@ def scipy_minimize(
         >>> bool((x - 1).abs().max() < 1e-4)
         True
     """
+    bare_problem(problem)
     if not is_elementwise(problem.M):
         raise OptionsError(f"scipy_minimize: {problem.M!r} is curved, SciPy's methods are for Euclidean spaces")
     if problem.M.batch_shape(x):
         raise OptionsError(f"scipy_minimize: one problem at a time, x has batch axes {problem.M.batch_shape(x)}")
+    check_start(problem, Options(x))
     view = ProblemView(problem, x)
     result = minimized(view, view.start(), method, bounds, constraints, tol, callback, options, jac, hess)
     return result if return_result else view.point(result.x)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -10,7 +10,7 @@ import torch
 from manopt_torch.directions.base import DirectionRule
 from manopt_torch.directions.components import map_factors
 from manopt_torch.errors import OptionsError
-from manopt_torch.manifolds.points import map_leaves
+from manopt_torch.manifolds.points import leaves, map_leaves
 from manopt_torch.plans.options import check_range
 
 SCOPES = ("global", "factor")
@@ -26,9 +26,10 @@ class ClipNormRule(DirectionRule):
         max_norm: $c$.
         scope: "global" for the norm over the whole point, "factor" for each factor of a product on its own.
         inner: rule whose direction $u$ is; None is the gradient.
+        order: 2 is the norm of the metric, any other $p \ge 1$ that of the entries in Euclidean space.
 
     Raises:
-        OptionsError: if the norm is not positive or the scope unknown.
+        OptionsError: if a parameter is out of its range; at the start of a run, on a curved manifold if $p \ne 2$.
 
     References:
         [PascanuMikolovBengio:2013].
@@ -44,11 +45,17 @@ class ClipNormRule(DirectionRule):
     max_norm: float
     scope: str = "global"
     inner: DirectionRule | None = None
+    order: float = field(default=2.0, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the parameters."""
         check_range(self, "max_norm", 0.0, math.inf)
-        _check_scope(self)
+        _check_norm(self)
+
+    @property
+    def geometry(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Where it makes sense: any norm but that of the metric looks at single entries."""
+        return "riemannian" if self.order == 2 else "euclidean"
 
     def change(self, p: Any, o: Any, i: int, u: Any) -> Any:
         """Shorten."""
@@ -68,21 +75,28 @@ class NormalizeRule(DirectionRule):
         min_norm: directions not longer than this are left alone.
         scope: "global" for the norm over the whole point, "factor" for each factor of a product on its own.
         inner: rule whose direction $u$ is; None is the gradient.
+        order: 2 is the norm of the metric, any other $p \ge 1$ that of the entries in Euclidean space.
 
     Raises:
-        OptionsError: if a parameter is out of its range.
+        OptionsError: if a parameter is out of its range; at the start of a run, on a curved manifold if $p \ne 2$.
     """
 
     length: float = 1.0
     min_norm: float = 0.0
     scope: str = "global"
     inner: DirectionRule | None = None
+    order: float = field(default=2.0, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the parameters."""
         check_range(self, "length", 0.0, math.inf)
         check_range(self, "min_norm", 0.0, math.inf, open_low=False)
-        _check_scope(self)
+        _check_norm(self)
+
+    @property
+    def geometry(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Where it makes sense: any norm but that of the metric looks at single entries."""
+        return "riemannian" if self.order == 2 else "euclidean"
 
     def change(self, p: Any, o: Any, i: int, u: Any) -> Any:
         """Rescale."""
@@ -141,12 +155,23 @@ class SignRule(DirectionRule):
 
 def _rescaled(rule: ClipNormRule | NormalizeRule, p: Any, o: Any, u: Any, factor: Callable[[Any], Any]) -> Any:
     """Multiply the direction, or each of its factors, by a function of its norm."""
-    lane = o.lane
-    if rule.scope == "global":
-        return lane.scale(factor(lane.scalar(p.M.norm(o.x, u))), u)
-    return map_factors(lambda M, x, part: lane.scale(factor(lane.scalar(M.norm(x, part))), part), p.M, o.x, u)
+    lane, order = o.lane, rule.order
+
+    def rescaled(M: Any, x: Any, part: Any) -> Any:
+        norm = M.norm(x, part) if order == 2 else _norm_of_entries(lane.shape, part, order)
+        return lane.scale(factor(lane.scalar(norm)), part)
+
+    return rescaled(p.M, o.x, u) if rule.scope == "global" else map_factors(rescaled, p.M, o.x, u)
 
 
-def _check_scope(rule: ClipNormRule | NormalizeRule) -> None:
+def _norm_of_entries(batch: tuple[int, ...], u: Any, order: float) -> torch.Tensor:
+    """Return the p-norm of all entries, shape `(*batch,)`."""
+    norms = [torch.linalg.vector_norm(leaf.reshape(*batch, -1), order, dim=-1) for leaf in leaves(u)]
+    return torch.linalg.vector_norm(torch.stack(norms, -1), order, dim=-1)
+
+
+def _check_norm(rule: ClipNormRule | NormalizeRule) -> None:
+    if not isinstance(rule.order, (int, float)) or not rule.order >= 1:
+        raise OptionsError(f"{type(rule).__name__}: order must be a number >= 1, got {rule.order!r}")
     if rule.scope not in SCOPES:
         raise OptionsError(f"{type(rule).__name__}: scope must be one of {', '.join(SCOPES)}, got {rule.scope!r}")

@@ -1,14 +1,15 @@
 """Directions with something added: noise, or a pull towards the origin."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 
 from manopt_torch._host import uploaded
 from manopt_torch.directions.base import DirectionRule
-from manopt_torch.directions.draws import generator_for
+from manopt_torch.directions.draws import check_distribution, drawn, generator_for
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.points import first_leaf, map_leaves
 from manopt_torch.plans.options import check_count, check_range, memory_of
@@ -16,7 +17,7 @@ from manopt_torch.plans.options import check_count, check_range, memory_of
 
 @dataclass(eq=False, repr=False)
 class NoiseRule(DirectionRule):
-    r"""Add Gaussian noise, $d = u + \sigma \xi$ with $\xi$ normal in the tangent space.
+    r"""Add noise, $d = u + \sigma \xi$ with random $\xi$ in the tangent space.
 
     The coordinates of $\xi$ in an orthonormal basis are drawn from seed and iteration, the same for all problems of a
     batch, so that each comes out the same in any company.
@@ -25,6 +26,8 @@ class NoiseRule(DirectionRule):
         scale: $\sigma \ge 0$.
         seed: seed of the draws.
         inner: rule whose direction $u$ is; None is the gradient.
+        distribution: of the coordinates, of variance one: "normal", "uniform", "sphere", "rademacher", or a callable
+            `(dim, generator)`.
 
     Raises:
         OptionsError: if a parameter is out of its range.
@@ -40,11 +43,13 @@ class NoiseRule(DirectionRule):
     scale: float = 0.01
     seed: int = 0
     inner: DirectionRule | None = None
+    distribution: str | Callable[..., torch.Tensor] = field(default="normal", kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the parameters."""
         check_range(self, "scale", 0.0, math.inf, open_low=False)
         check_count(self, "seed", 0)
+        check_distribution(self)
 
     def init(self, p: Any, o: Any) -> Any:
         """Count the draws."""
@@ -53,7 +58,7 @@ class NoiseRule(DirectionRule):
     def change(self, p: Any, o: Any, i: int, u: Any) -> Any:
         """Draw the noise."""
         memory = memory_of(self, p, o)
-        c = torch.randn(p.M.dim, generator=generator_for(self.seed, memory["count"]), dtype=torch.float64)
+        c = drawn(self.distribution, p.M.dim, generator_for(self.seed, memory["count"]))
         memory["count"] += 1
         return o.lane.axpy(u, float(self.scale), tangent_of(p, o, c))
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from manopt_torch.errors import MissingDerivativeError, OptionsError
+from manopt_torch.errors import MissingDerivativeError, OptionsError, ShapeError
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.euclidean import Euclidean
 from manopt_torch.manifolds.parameter import ManifoldParameter
@@ -22,8 +22,9 @@ class ClosureProblem(Problem):
     r"""Minimise the loss of a closure over tensors that it reads, all of them one point of a product manifold.
 
     `closure(backward=True)` returns the loss; with `backward=False` it only evaluates, else it zeroes the gradients and
-    leaves those of the loss in `.grad`. A closure without that argument serves as long as only gradients are asked
-    for. To evaluate elsewhere, the tensors are overwritten and put back afterwards, to the bit.
+    leaves those of the loss in `.grad`. A closure without that argument, as `closure(x=x, y=y)` is, serves as long as
+    only gradients are asked for. To evaluate elsewhere, the tensors are overwritten and put back afterwards, to the
+    bit.
 
     Args:
         parameters: the tensors; a `ManifoldParameter` lives on its manifold (its leading axes are entries of a power),
@@ -47,7 +48,7 @@ class ClosureProblem(Problem):
     def __init__(self, parameters: Sequence[torch.Tensor]) -> None:
         self.parameters = list(parameters)
         if not self.parameters:
-            raise OptionsError("ClosureProblem: there are no parameters to train")
+            raise OptionsError("there are no parameters to train: give tensors with requires_grad=True")
         self.factors = [manifold_of(q) for q in self.parameters]
         Problem.__init__(self, Product(*self.factors), self.get_cost)
         self.curved = [n for n, M in enumerate(self.factors) if not isinstance(M, Euclidean)]  # places
@@ -55,7 +56,7 @@ class ClosureProblem(Problem):
         self.remembered = True  # whether anybody keeps the point of a step, to transport from there in a later one
         self.last: Any = None  # loss evaluated last
         self._code: Any = None
-        self._flagged = True  # whether the closure can be told not to differentiate
+        self._flag: Any = "position"  # how the closure is told whether to differentiate, None for not at all
         self._clear(None)
 
     # ---- the frame of a step --------------------------------------------------------------------------------------
@@ -64,7 +65,7 @@ class ClosureProblem(Problem):
         self._clear(closure)
         code = getattr(closure, "__code__", closure)  # a closure made anew for each batch has the same code
         if closure is not None and code is not self._code:
-            self._code, self._flagged = code, _takes_backward(closure)
+            self._code, self._flag = code, _flag_of(closure)
         values = [q.detach() for q in self.parameters]
         if self.remembered:  # what rules keep of curved factors must not change with the parameters
             for n in self.curved:
@@ -176,23 +177,25 @@ class ClosureProblem(Problem):
         if gradient:
             self._release()
             self.counts.gradient += 1
-        with grad_mode(gradient or not self._flagged):
+        with grad_mode(gradient or self._flag is None):
             value = self._call(gradient)
-        value = value.detach() if isinstance(value, torch.Tensor) else torch.tensor(value, dtype=torch.float64)
+        value = value.detach() if isinstance(value, torch.Tensor) and not value.dim() else _scalar(value)
         self.last = value
         return value
 
     def _call(self, gradient: bool) -> Any:
         if self.closure is None:
-            raise OptionsError("this chain evaluates the loss: call step(closure) with a closure(backward=True)")
+            raise OptionsError("the loss is to be evaluated: call step(closure) with a closure(backward=True)")
         self.counts.cost += 1
-        if self._flagged:
+        if self._flag == "keyword":
+            return self.closure(backward=gradient)
+        if self._flag is not None:
             return self.closure(gradient)
         if gradient:
             return self.closure()
         raise OptionsError(
-            "this chain evaluates the loss alone: give the closure an argument backward=True, and let it skip "
-            "zero_grad() and backward() if that is False"
+            "the loss is to be evaluated without its gradient: give the closure an argument backward=True, and let it "
+            "skip zero_grad() and backward() if that is False"
         )
 
     def _release(self) -> None:
@@ -244,15 +247,45 @@ def manifold_of(q: Any) -> Manifold:
     return Euclidean(*q.shape)
 
 
-def _takes_backward(closure: Callable[..., Any]) -> bool:
-    """Tell whether the closure can be told not to differentiate."""
+def _flag_of(closure: Callable[..., Any]) -> str | None:
+    """Say how the closure is told whether to differentiate: by "keyword", by "position", or not at all.
+
+    Raises:
+        OptionsError: if it is no function.
+    """
+    if not callable(closure):
+        raise OptionsError(
+            f"step(closure) needs a function that returns the loss, got {type(closure).__name__}: wrap the evaluation "
+            "into closure(backward=True)"
+        )
     try:
-        parameters = inspect.signature(closure).parameters.values()
+        parameters = inspect.signature(closure).parameters
     except (TypeError, ValueError):
-        return True
-    kinds = (
-        inspect.Parameter.POSITIONAL_ONLY,
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        inspect.Parameter.VAR_POSITIONAL,
-    )
-    return any(parameter.kind in kinds for parameter in parameters)
+        return "position"
+    named = parameters.get("backward")
+    if named is not None and named.kind is not inspect.Parameter.POSITIONAL_ONLY:
+        return "keyword"
+    first = next(iter(parameters.values()), None)
+    if first is None or first.kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD):
+        return None
+    # closure(x=x, y=y) keeps its batch in default values, and has no place for a flag
+    return "position" if first.default is inspect.Parameter.empty or isinstance(first.default, bool) else None
+
+
+def _scalar(value: Any) -> torch.Tensor:
+    """Return what a closure has returned as a tensor of shape `()`.
+
+    Raises:
+        ShapeError: if it is no single number.
+    """
+    if isinstance(value, torch.Tensor):
+        if value.numel() == 1:
+            return value.detach().reshape(())
+        got, cure = f"shape {tuple(value.shape)}", "reduce it by .mean() or .sum()"
+    else:
+        got, cure = type(value).__name__, "end it with `return loss`"
+        try:
+            return torch.tensor(float(value), dtype=torch.float64)
+        except (TypeError, ValueError):
+            pass
+    raise ShapeError(f"the closure must return the loss, one number, got {got}: {cure}")

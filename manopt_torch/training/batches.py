@@ -51,11 +51,15 @@ class BatchSource:
         shuffle: str | bool = "batches",
         seed: int = 0,
     ) -> None:
-        if (batches is not None and batches < 1) or shuffle not in SHUFFLES:
-            raise OptionsError(
-                f'BatchSource: batches must be None or >= 1 and shuffle "batches", "rows" or False, got {batches!r} '
-                f"and {shuffle!r}"
-            )
+        for name, value, least in (("batch_size", batch_size, None), ("batches", batches, 1), ("seed", seed, None)):
+            if value is None and name != "seed":
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or (least is not None and value < least):
+                raise OptionsError(
+                    f"BatchSource: {name} must be an int{'' if least is None else f' >= {least}'}, got {value!r}"
+                )
+        if shuffle not in SHUFFLES:
+            raise OptionsError(f'BatchSource: shuffle must be "batches", "rows" or False, got {shuffle!r}')
         self.axis, self.shuffle = axis, shuffle
         self._generator = torch.Generator().manual_seed(seed)
         self._call: Callable[[], Any] | None = inputs if callable(inputs) else None

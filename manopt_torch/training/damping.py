@@ -178,7 +178,9 @@ class StandardDampingStrategy:
 def checked_damping(strategy: object) -> DampingStrategy:
     """Return the strategy; raise an OptionsError, naming what is missing, unless it is one."""
     wanted = [name for name in vars(DampingStrategy) if not name.startswith("_")]
-    missing = [name for name in wanted if not callable(getattr(strategy, name, None))]
+    # a subclass of the protocol inherits its empty methods
+    empty = [None, *(getattr(DampingStrategy, name) for name in wanted)]
+    missing = [name for name in wanted if getattr(type(strategy), name, getattr(strategy, name, None)) in empty]
     if missing or isinstance(strategy, type):
         why = f"it has no {', '.join(missing)}" if missing else "it is a class: call it"
         raise OptionsError(f"damping_strategy {strategy!r} is no DampingStrategy: {why}")

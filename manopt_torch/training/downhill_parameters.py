@@ -151,6 +151,13 @@ def parameters_of(loss: Callable[..., Any], batch: tuple) -> Named:
     """Find the parameters that a loss depends on, in the order in which its graph uses them."""
     with torch.enable_grad():
         value = loss(*batch)
+    return named_parameters(leaves_of(value), loss)
+
+
+def leaves_of(value: Any) -> list[torch.Tensor]:
+    """List the tensors at the ends of the graph of a value, in the order in which the graph uses them."""
+    if isinstance(value, torch.Tensor) and value.is_leaf:
+        return [value] if value.requires_grad else []
     found: dict[int, torch.Tensor] = {}
     seen: set[Any] = set()
     stack = [getattr(value, "grad_fn", None)]
@@ -162,7 +169,7 @@ def parameters_of(loss: Callable[..., Any], batch: tuple) -> Named:
         if hasattr(node, "variable"):
             found[id(node.variable)] = node.variable
         stack += [follower for follower, _ in reversed(node.next_functions)]
-    return named_parameters(list(found.values()), loss)
+    return list(found.values())
 
 
 def _variables(loss: Any) -> Iterator[tuple[str, torch.Tensor]]:

@@ -272,6 +272,8 @@ def _check_loop(settings: dict[str, Any]) -> None:
         value = settings[name]
         if (value is None and least) or (value is not None and (not isinstance(value, int) or value < least)):
             raise OptionsError(f"{name} must be an int >= {least}{'' if least else ' or None'}, got {value!r}")
+    if settings["print"] is not None and not callable(settings["print"]):
+        raise OptionsError(f"print must be a function of a line, such as print, or None, got {settings['print']!r}")
 
 
 def _line(head: str, monitors: dict[str, float]) -> str:

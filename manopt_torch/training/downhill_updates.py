@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 import torch
 
 from manopt_torch.directions.base import DirectionRule, check_direction, rules_of
+from manopt_torch.errors import MissingDerivativeError
 from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.plans.options import lane_of
 from manopt_torch.problems.autodiff import backward, grad_mode, products
 from manopt_torch.problems.base import Problem
 from manopt_torch.problems.hessian import GradientGraph
 from manopt_torch.solvers.stochastic_gradient_descent import StochasticGradientDescentOptions
-from manopt_torch.training.downhill_parameters import Parameters
+from manopt_torch.training.downhill_parameters import Parameters, leaves_of
 
 
 class LossProblem(Problem):
@@ -34,6 +35,7 @@ class LossProblem(Problem):
         self.loss, self.parameters = loss, parameters
         self.second_order, self.blocks = second_order, blocks
         self._graph: GradientGraph | None = None
+        self._seen = False  # whether a loss has been found to depend on the parameters
 
     def _at(self, x: Any, *batch: Any) -> torch.Tensor:
         """Return the loss elsewhere: the parameters go there and come back."""
@@ -53,12 +55,24 @@ class LossProblem(Problem):
         with grad_mode(True):
             value = self.loss(*batch)
             self.check_cost(value, ())
+            self._check_dependence(value)
             graph = backward(value, tensors, create_graph=create)
         g = self.parameters.tangent(part.detach() for part in graph)
         gradient = self.M.egrad2rgrad(x, g)
         self._graph = GradientGraph(tensors, graph, g, gradient) if create else None
         # a copy, since the value may be an entry of a parameter, which moves
         return value.detach().clone(), gradient
+
+    def _check_dependence(self, value: torch.Tensor) -> None:
+        if self._seen:
+            return
+        read = {id(leaf) for leaf in leaves_of(value)}
+        self._seen = any(id(tensor) in read for tensor in self.parameters.tensors)
+        if not self._seen:
+            raise MissingDerivativeError(
+                f"the loss does not depend on {', '.join(self.parameters.names)} through torch operations: avoid "
+                ".detach(), .item() and NumPy inside it, or give as params= what it reads"
+            )
 
     def linearize(self, x: Any, context: Any = None) -> GradientGraph:
         """Return the gradient with its graph, from the last evaluation."""

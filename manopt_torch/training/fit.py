@@ -47,7 +47,7 @@ def fit(
     Ends early, after the step, when the module raises its stop flag or a callback returns True.
 
     Args:
-        module: a `LevenbergMarquardtModule`.
+        module: a `LevenbergMarquardtModule`, or anything with its `training_step`.
         loader: yields pairs of inputs and targets, in each epoch anew; they are moved to the device of the module.
         epochs: how often to go through the loader.
         progress: whether to show a bar, if tqdm is installed.
@@ -60,7 +60,7 @@ def fit(
         The logs of each epoch's last step, one dict an epoch, with `epoch` and `steps`.
 
     Raises:
-        OptionsError: if the loader yields something else, or nothing.
+        OptionsError: if an argument has the wrong kind, or the loader yields something else than pairs, or nothing.
 
     Examples:
         >>> import torch
@@ -72,6 +72,7 @@ def fit(
         >>> len(history), history[-1]["loss_epoch"] < 1e-6
         (2, True)
     """
+    _check(module, loader, epochs, callbacks, metrics)
     averages = {name: _metric(name, metric) for name, metric in (metrics or {}).items()}
     history: list[dict[str, float]] = []
     with EpochBar(progress, overwrite_progress_bar) as bar:
@@ -105,7 +106,7 @@ def _epoch(module: Any, loader: Iterable[Any], epoch: int, metrics: Mapping[str,
         total, seen = total + value * size, seen + size
         for metric in metrics.values():
             metric.update(outputs, targets)
-        numbers = {name: float(metric.compute()) for name, metric in metrics.items()}
+        numbers = {name: _number(name, metric.compute()) for name, metric in metrics.items()}
         batch = None if stop else next(batches, None)
         logs = {"loss_step": value, "loss_epoch": total / seen, **numbers, **logs}
         yield FitProgress(epoch, step, logs, outputs, stop, batch is None)
@@ -123,12 +124,13 @@ def _pair(batch: Any) -> Any:
 class _Average:
     """The mean of a function over the samples of an epoch."""
 
-    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
-        self.function, self.total, self.seen = function, 0.0, 0
+    def __init__(self, name: str, function: Callable[[Any, Any], Any]) -> None:
+        self.name, self.function, self.total, self.seen = name, function, 0.0, 0
 
     def update(self, outputs: Any, targets: Any) -> None:
         size = samples(outputs, targets)
-        self.total, self.seen = self.total + float(self.function(outputs, targets)) * size, self.seen + size
+        value = _number(self.name, self.function(outputs, targets))
+        self.total, self.seen = self.total + value * size, self.seen + size
 
     def compute(self) -> float:
         return self.total / self.seen
@@ -142,4 +144,28 @@ def _metric(name: str, metric: Any) -> Any:
         return metric
     if not callable(metric):
         raise OptionsError(f"metric {name!r} must be a function of outputs and targets, got {type(metric).__name__}")
-    return _Average(metric)
+    return _Average(name, metric)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        got = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
+        raise OptionsError(f"metric {name!r} must return one number, got {got}") from None
+
+
+def _check(module: Any, loader: Any, epochs: Any, callbacks: Any, metrics: Any) -> None:
+    if not callable(getattr(module, "training_step", None)):
+        raise OptionsError(
+            f"fit needs a module with a training_step, got {type(module).__name__}: wrap the network into "
+            "LevenbergMarquardtModule(network)"
+        )
+    if not (hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")):
+        raise OptionsError(f"loader must yield pairs of inputs and targets, got {type(loader).__name__}")
+    if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 0:
+        raise OptionsError(f"epochs must be an int >= 0, got {epochs!r}")
+    if not isinstance(callbacks, (tuple, list)) or not all(map(callable, callbacks)):
+        raise OptionsError(f"callbacks must be a list of functions of a FitProgress, got {callbacks!r}")
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise OptionsError(f'metrics must be a dict such as {{"mae": function}}, got {type(metrics).__name__}')

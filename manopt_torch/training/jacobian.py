@@ -176,9 +176,10 @@ def _explained(compute: Function, *values: Any) -> tuple[torch.Tensor, ...]:
                 "the model draws random numbers, so that residuals and their Jacobian would belong to different "
                 "draws: train it in evaluation mode, model.eval(), or without that layer"
             ) from error
-        if "vmap" in str(error):
-            raise OptionsError(
-                "the model does what torch.func.vmap cannot take, see the error above: vectorize_jacobian=False does "
-                "without it, at the price of one backward pass a residual"
-            ) from error
-        raise
+        if "memory" in str(error):
+            raise
+        # the batch as a whole has gone through the model before
+        raise OptionsError(
+            "the model does what torch.func.vmap cannot take, see the error above: vectorize_jacobian=False does "
+            "without it, at the price of one backward pass a residual"
+        ) from error

@@ -5,16 +5,18 @@ tries $w - \eta d$; the damping $\lambda$ is raised until the loss of the batch 
 """
 
 import math
+import operator
 from typing import Any, NamedTuple
 
 import torch
 
-from manopt_torch.errors import NonFiniteError, OptionsError
+from manopt_torch.errors import NonFiniteError, OptionsError, ShapeError
+from manopt_torch.plans.options import check_count, check_range
 from manopt_torch.training.damping import DampingStrategy, StandardDampingStrategy, checked_damping
 from manopt_torch.training.linearization import Linearization, Linearized
 from manopt_torch.training.losses import Loss, MSELoss, checked_loss
 from manopt_torch.training.refusals import trainable
-from manopt_torch.training.selection import Columns, ParamSelectionStrategy, columns_of
+from manopt_torch.training.selection import Columns, ParamSelectionStrategy, checked_selection, columns_of
 from manopt_torch.training.solving import checked_method
 
 
@@ -35,8 +37,8 @@ class LevenbergMarquardtModule(torch.nn.Module):
     system with as many unknowns as parameters or as residuals, whichever are fewer.
 
     A step that finds no lower loss leaves the parameters as they were. The parameters stay tensors of the model:
-    other optimizers, `load_state_dict` and changes of dtype or device may come between two steps. `state_dict` of this
-    module holds the damping, too.
+    other optimizers, `load_state_dict`, changes of dtype or device, and freezing by `requires_grad_(False)` may come
+    between two steps. `state_dict` of this module holds the damping, too.
 
     Args:
         model: the network, called with the inputs: a tuple or list holds arguments, a dict keywords.
@@ -97,23 +99,29 @@ class LevenbergMarquardtModule(torch.nn.Module):
         self.model = model
         self.loss_fn = checked_loss(MSELoss() if loss_fn is None else loss_fn)
         self.damping_strategy = checked_damping(damping_strategy or StandardDampingStrategy())
-        self.param_selection_strategy = param_selection_strategy
-        self.learning_rate = _positive("learning_rate", learning_rate)
-        self.attempts_per_step = int(_positive("attempts_per_step", attempts_per_step))
-        self.solve_method = checked_method(solve_method)
-        if jacobian_max_num_rows is not None:
-            _positive("jacobian_max_num_rows", jacobian_max_num_rows)
+        self.param_selection_strategy = checked_selection(param_selection_strategy)
+        self.learning_rate, self.attempts_per_step = learning_rate, attempts_per_step
         self.jacobian_max_num_rows, self.vectorize_jacobian = jacobian_max_num_rows, vectorize_jacobian
-        self.solve_dtype = solve_dtype
-        params = trainable(model)
+        self.solve_method, self.solve_dtype = checked_method(solve_method), solve_dtype
+        check_range(self, "learning_rate", 0.0, math.inf)
+        check_count(self, "attempts_per_step", 1)
+        if jacobian_max_num_rows is not None:
+            check_count(self, "jacobian_max_num_rows", 1)
+        if solve_dtype not in (None, torch.float32, torch.float64):
+            raise OptionsError(f"solve_dtype must be torch.float32, torch.float64 or None, got {solve_dtype!r}")
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Look for the parameters, and begin anew with what is recorded of the model."""
+        params = trainable(self.model)
         self._params = list(params.values())
         self._linearization = Linearization(
-            model,
+            self.model,
             self.loss_fn,
             params,
-            max_rows=jacobian_max_num_rows,
-            vectorized=vectorize_jacobian,
-            dtype=solve_dtype,
+            max_rows=self.jacobian_max_num_rows,
+            vectorized=self.vectorize_jacobian,
+            dtype=self.solve_dtype,
         )
 
     @property
@@ -153,9 +161,12 @@ class LevenbergMarquardtModule(torch.nn.Module):
 
         Raises:
             OptionsError: if a layer makes residuals that have no Jacobian.
-            ShapeError: if inputs and targets do not hold the same number of samples.
+            ShapeError: if inputs and targets do not hold the same number of samples, or the loss is not one number.
             NonFiniteError: if the loss, or the Jacobian, is not finite at the present parameters.
         """
+        params = [p for p in self.model.parameters() if p.requires_grad]
+        if len(params) != len(self._params) or not all(map(operator.is_, params, self._params)):
+            self._take_up()  # others have been put in their places, or frozen
         strategy = self.param_selection_strategy
         chosen = None if strategy is None else strategy.select_parameters()
         columns = columns_of(chosen, [p.numel() for p in self._params], self.device)
@@ -182,7 +193,7 @@ class LevenbergMarquardtModule(torch.nn.Module):
         flat = torch.cat([p.reshape(-1) for p in former])
         while attempts < self.attempts_per_step:
             attempts += 1
-            step = linearized.system.step(damping.get_current_damping(), self.solve_method)
+            step = linearized.system.step(_damping(damping), self.solve_method)
             parameters = _moved(former, flat, columns, step, -self.learning_rate)
             outputs = linearized.outputs_at(parameters)
             loss = self.loss_fn(outputs, targets)
@@ -211,14 +222,19 @@ def _moved(
     return [part.view_as(p).to(p.dtype) for p, part in zip(parameters, parts, strict=True)]
 
 
-def _positive(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        raise OptionsError(f"{name} must be a positive number, got {value!r}")
-    return value
+def _damping(strategy: DampingStrategy) -> float:
+    """Return the damping of the next attempt; raise an OptionsError if it is none."""
+    value: Any = strategy.get_current_damping()
+    if not isinstance(value, (int, float, torch.Tensor)) or not 0 <= (number := float(value)) < math.inf:
+        raise OptionsError(f"get_current_damping() of {strategy!r} must return a number >= 0, got {value!r}")
+    return number
 
 
-def _finite(name: str, value: torch.Tensor) -> float:
-    """Return a number on the host; raise a NonFiniteError if it is none."""
+def _finite(name: str, value: Any) -> float:
+    """Return a number on the host; raise a ShapeError if it is several, a NonFiniteError if it is not finite."""
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        got = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
+        raise ShapeError(f"the {name} must be a tensor of one number, got {got}: reduce it by .mean()")
     number = float(value)
     if not math.isfinite(number):
         raise NonFiniteError(

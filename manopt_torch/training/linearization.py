@@ -65,6 +65,10 @@ class Linearization:
         self._settings: Any = None
         self._steps = 0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave recordings behind in copies and files: they are made of what cannot be saved."""
+        return {**self.__dict__, "_recordings": Recordings(), "_templates": {}, "_settings": None}
+
     def at(self, columns: Columns, inputs: Any, targets: Any, scaling: Scaling) -> Linearized:
         """Linearise at the present parameters.
 
@@ -150,7 +154,10 @@ class Linearization:
         return Linearized(system, network.free, outputs, outputs_at)
 
     def _template(self, size: int, outputs: Any, targets: Any) -> _Template:
-        number = self.loss.residuals(outputs, targets).numel()
+        residuals = self.loss.residuals(outputs, targets)
+        if not isinstance(residuals, torch.Tensor):
+            raise ShapeError(f"the loss must return its residuals as a tensor, got {type(residuals).__name__}")
+        number = residuals.numel()
         if number == 0 or number % size:
             raise ShapeError(f"the loss has {number} residuals for {size} samples: each needs the same number")
         if any(t.dim() == 0 or len(t) != size for t in leaves(outputs)):

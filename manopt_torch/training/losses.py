@@ -63,7 +63,8 @@ class MSELoss(Loss):
 class L1Loss(Loss):
     r"""Absolute differences, $r = \operatorname{sign}(e)\sqrt{|e|}$ with $e = y - t$: for targets with outliers.
 
-    The slope of the root grows without bound towards $e = 0$; a difference below the rounding unit counts as zero.
+    The slope of the root grows without bound towards $e = 0$; a difference below the rounding unit counts as zero. A
+    full step takes $e$ to $-e$ where the model can: give the module `learning_rate=0.5`.
 
     Examples:
         >>> import torch
@@ -121,6 +122,9 @@ class HuberLoss(Loss):
 
 class ResidualLoss(Loss):
     r"""Make a loss of a function that returns the losses of the samples, none of them negative: $r = \sqrt\ell$.
+
+    A full step fits where $\ell$ grows like a square. Where it grows like $\lvert e\rvert^p$ the step is $2/p$ times as
+    long as it should be, and the learning rate $p/2$ makes up for it.
 
     Args:
         losses: `losses(outputs, targets)`, shape `(samples, ...)`: PyTorch's losses with `reduction="none"`, or a

@@ -1,6 +1,6 @@
 """An optimizer made of modules."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -21,6 +21,8 @@ from manopt_torch.training.step_frame import framed, observed
 
 # one call for all tensors, as in the optimizers of torch
 _add: Any = getattr(torch, "_foreach_add_")  # noqa: B009
+# what a saved state has besides that of other optimizers
+_ENTRIES = ("modules", "iteration", "chain")
 
 
 class ModularOptimizer(torch.optim.Optimizer):
@@ -65,6 +67,10 @@ class ModularOptimizer(torch.optim.Optimizer):
     def __init__(self, params: Any, modules: Any) -> None:
         if isinstance(params, torch.nn.Module):
             params = params.parameters()
+        if isinstance(params, Iterable) and not isinstance(params, torch.Tensor):
+            params = list(params)
+            if not params:
+                raise OptionsError("there are no parameters to train: params is empty")
         self._ready, self._iteration, self._memory = False, 0, Memory()
         self._program = Program(modules)
         self._last_rate = _last_rate(self._program)
@@ -83,7 +89,8 @@ class ModularOptimizer(torch.optim.Optimizer):
 
         Args:
             closure: `closure(backward=True)` returns the loss; with True it also zeroes the gradients and calls
-                `backward()` on the loss. None takes what stands in `.grad`; modules that evaluate then raise.
+                `backward()` on the loss. `closure()` does for modules that never evaluate the loss alone. None takes
+                what stands in `.grad`; modules that evaluate then raise.
         """
         self._iteration += 1
         problem, program, i = self._problem, self._program, self._iteration
@@ -247,13 +254,14 @@ class ModularOptimizer(torch.optim.Optimizer):
         Raises:
             OptionsError: if the state is that of other modules.
         """
-        if "modules" not in state_dict:
-            raise OptionsError("load_state_dict: this is no state of a ModularOptimizer: it has no entry 'modules'")
+        missing = [name for name in _ENTRIES if not isinstance(state_dict, dict) or name not in state_dict]
+        if missing:
+            raise OptionsError(f"load_state_dict: this is no state of a ModularOptimizer: it has no {missing[0]!r}")
         if state_dict["chain"] != self._chain():
             raise OptionsError(
                 f"load_state_dict: a state of {state_dict['chain']}, the modules are {self._chain()} now"
             )
-        rest = {key: value for key, value in state_dict.items() if key not in ("modules", "iteration", "chain")}
+        rest = {key: value for key, value in state_dict.items() if key not in _ENTRIES}
         torch.optim.Optimizer.load_state_dict(self, rest)
         self._take_up()
         self._iteration = state_dict["iteration"]

@@ -1,15 +1,13 @@
 """A list of modules, taken apart into what a step does one after the other, and the state that rules read."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from manopt_torch.directions.base import DirectionRule
 from manopt_torch.directions.chain import Chain, ScaleRule
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.stepsizes.base import Stepsize
 from manopt_torch.training.modules.base import GradientProvider, OwnRateRule, SearchedRule
-from manopt_torch.training.modules.subspace import Subspace
+from manopt_torch.training.modules.subspace import Subspace, flattened, gathered
 
 
 class Program:
@@ -24,12 +22,15 @@ class Program:
     """
 
     def __init__(self, modules: Any) -> None:
-        flat = _gathered(_flattened(modules))
+        flat = gathered(flattened(modules))
         self.providers = [m for m in flat if isinstance(m, GradientProvider)]
         flat = flat[len(self.providers) :]
         for module in flat:
             if isinstance(module, GradientProvider):
                 raise OptionsError(f"{module!r} makes gradients and would discard what comes before: put it first")
+        searches = [m for m in flat if isinstance(m, Stepsize)]
+        if len(searches) > 1:
+            raise OptionsError(f"a chain has one line search at most, got {', '.join(map(repr, searches))}")
         self.search: Any = flat.pop() if flat and isinstance(flat[-1], Stepsize) else None
         flat = [SearchedRule(m) if isinstance(m, Stepsize) else m for m in flat]
         if self.search is not None or any(isinstance(m, (ScaleRule, SearchedRule)) for m in flat):
@@ -69,7 +70,10 @@ def landed(program: Program, p: Any, o: Any, i: int, u: Any) -> Any:
     s = search(p, o, i, eta)
     trial, o.trial = o.trial, None
     o.last_stepsize = s
-    return M.retract(o.x, eta, s) if trial is None else trial.x
+    if trial is not None:
+        return trial.x
+    # a direction that is not finite has been searched in vain
+    return lane.pick(s != 0, M.retract(o.x, eta, s), o.x)
 
 
 class StepState:
@@ -110,21 +114,3 @@ class StepState:
 
 def _estimates(p: Any) -> bool:
     return hasattr(p, "estimate")
-
-
-def _flattened(modules: Any) -> list[Any]:
-    if isinstance(modules, Chain):
-        return _flattened(modules.rules)
-    if isinstance(modules, (list, tuple)):
-        return [m for part in modules for m in _flattened(part)]
-    if not isinstance(modules, (DirectionRule, Stepsize, GradientProvider)):
-        raise OptionsError(f"modules must be such as ClipNorm(4), LR(1e-3), BacktrackingLS() or FDM(), got {modules!r}")
-    return [modules]
-
-
-def _gathered(flat: Sequence[Any]) -> list[Any]:
-    """Move what follows a subspace without modules of its own into it."""
-    for n, module in enumerate(flat):
-        if isinstance(module, Subspace) and not module.modules:
-            return [*flat[:n], module.with_modules(tuple(flat[n + 1 :]))]
-    return list(flat)

@@ -54,7 +54,10 @@ class Means:
 
 
 def _number(name: str, value: Any) -> torch.Tensor:
-    number = torch.as_tensor(value).detach()
+    try:
+        number = torch.as_tensor(value).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise ShapeError(f"monitor {name!r} must return one number, got {type(value).__name__}") from None
     if number.numel() != 1:
         raise ShapeError(f"monitor {name!r} must return one number, got shape {tuple(number.shape)}")
     # a copy, since the value may be an entry of a parameter, which moves; mps knows no float64

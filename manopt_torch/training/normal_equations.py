@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 
+from manopt_torch.errors import ShapeError
 from manopt_torch.training.jacobian import Rows
 from manopt_torch.training.solving import solved
 
@@ -67,7 +68,7 @@ def _of_columns(rows: Ranges, split: Split, scaling: Scaling) -> NormalSystem:
         matrix.addmm_(J.mT, J)
         rhs.addmv_(J.mT, r)
     matrix.mul_(share)
-    return NormalSystem(matrix, rhs.mul_(share), scaling(matrix.diagonal()), lambda y: y)
+    return NormalSystem(matrix, rhs.mul_(share), _weights(scaling, matrix.diagonal()), lambda y: y)
 
 
 def _of_rows(rows: Ranges, split: Split, scaling: Scaling) -> NormalSystem:
@@ -81,7 +82,7 @@ def _of_rows(rows: Ranges, split: Split, scaling: Scaling) -> NormalSystem:
         squares.append((J * J).sum(0))
         residuals.append(r)
         del J
-    weights = scaling(torch.stack(squares).sum(0).mul_(share))
+    weights = _weights(scaling, torch.stack(squares).sum(0).mul_(share))
     r = torch.cat(residuals)
     matrix = _gram(rows, split, weights)
 
@@ -92,6 +93,16 @@ def _of_rows(rows: Ranges, split: Split, scaling: Scaling) -> NormalSystem:
         return step / weights
 
     return NormalSystem(matrix.mul_(share), r * share, torch.ones_like(r), to_parameters)
+
+
+def _weights(scaling: Scaling, diagonal: torch.Tensor) -> torch.Tensor:
+    weights = scaling(diagonal)
+    if not isinstance(weights, torch.Tensor) or weights.shape != diagonal.shape:
+        got = f"shape {tuple(weights.shape)}" if isinstance(weights, torch.Tensor) else type(weights).__name__
+        raise ShapeError(
+            f"damping_strategy.scaling(diagonal) must return a tensor of its shape, {tuple(diagonal.shape)}, got {got}"
+        )
+    return weights
 
 
 def _gram(rows: Ranges, split: Split, weights: torch.Tensor) -> torch.Tensor:

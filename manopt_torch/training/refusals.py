@@ -18,6 +18,8 @@ def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     Raises:
         OptionsError: if there are none, or some are complex, or live on a manifold.
     """
+    if not isinstance(model, torch.nn.Module):
+        raise OptionsError(f"model must be a torch.nn.Module, got {model!r}: a function has no parameters to train")
     found = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not found:
         raise OptionsError("the model has no parameter that requires a gradient")

@@ -111,6 +111,16 @@ class LayerSelectionStrategy:
         return torch.arange(start, start + self.sizes[chosen])
 
 
+def checked_selection(strategy: object) -> ParamSelectionStrategy | None:
+    """Return the strategy; raise an OptionsError unless it is one, or None."""
+    if strategy is None or (isinstance(strategy, ParamSelectionStrategy) and not isinstance(strategy, type)):
+        return strategy
+    raise OptionsError(
+        f"param_selection_strategy needs a method select_parameters(), got {strategy!r}: "
+        "RandomSelectionStrategy(model.parameters(), 100) is one"
+    )
+
+
 class Columns(NamedTuple):
     """The parameters that a step moves, which are the columns of its Jacobian."""
 
@@ -132,6 +142,10 @@ def columns_of(
     total = sum(sizes)
     if chosen is None:
         return Columns(tuple(range(len(sizes))), None, total)
+    if not isinstance(chosen, torch.Tensor):
+        raise OptionsError(
+            f"select_parameters() must return a tensor of numbers from 0 to {total - 1}, a mask or None, got {chosen!r}"
+        )
     if chosen.dtype is torch.bool and chosen.shape == (total,):
         chosen = chosen.nonzero().squeeze(-1)
     numbers = chosen.detach().cpu().unique()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from manopt_torch import OptionsError
 from manopt_torch.adapters.lightning import lightning_module
 from manopt_torch.training import LevenbergMarquardtModule, StandardDampingStrategy
 
@@ -56,6 +57,25 @@ def test_trains_logs_and_saves(tmp_path):
     assert other.training_module.damping_strategy.damping_factor == module.damping_strategy.damping_factor
 
 
+@pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")
+def test_steps_are_counted(tmp_path):
+    """Limits and checkpoints of Lightning go by the number of optimizer steps."""
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    endless = StandardDampingStrategy(conditional_stopping=False)
+    make = lambda: lightning_module(LevenbergMarquardtModule(nn.Linear(1, 1), damping_strategy=endless))  # noqa: E731
+    saves = ModelCheckpoint(dirpath=tmp_path, monitor="loss_epoch")
+    run = trainer(tmp_path, max_steps=8, enable_checkpointing=True, callbacks=[saves])
+    run.fit(make(), Batches())
+    assert run.global_step == 8
+    saved = torch.load(saves.best_model_path, weights_only=True)
+    assert "training_module.model.weight" in saved["state_dict"] and saved["global_step"] in (4, 8)
+    again = ModelCheckpoint(dirpath=tmp_path / "again", monitor="loss_epoch")
+    longer = trainer(tmp_path, max_steps=12, enable_checkpointing=True, callbacks=[again])
+    longer.fit(make(), Batches(), ckpt_path=saves.best_model_path)
+    assert longer.global_step == 12
+
+
 def test_ends_at_the_stop_flag(tmp_path):
     module = LevenbergMarquardtModule(nn.Linear(1, 1), damping_strategy=StandardDampingStrategy(max_value=1.0))
     run = trainer(tmp_path, max_epochs=200)
@@ -68,3 +88,10 @@ def test_says_what_is_missing(monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r"pip install manopt_torch\[lightning\]"):
         lightning_module(None)
+
+
+def test_arguments_are_checked():
+    with pytest.raises(OptionsError, match="training_step, got Linear: wrap the network"):
+        lightning_module(nn.Linear(1, 1))
+    with pytest.raises(OptionsError, match="metrics must be a dict"):
+        lightning_module(LevenbergMarquardtModule(nn.Linear(1, 1)), [torch.mean])

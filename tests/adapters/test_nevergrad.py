@@ -84,6 +84,9 @@ def test_arrays_are_those_of_the_parameters(monkeypatch):
     # and they are theirs: what moves the parameters does not move them
     assert q.tolist() != [3.0, 4.0]
     assert made[0].value.tolist() == [3.0, 4.0] and made[0].bounds == (-5, 5)
+    for unknown in ("TwoPlusTwo", None):
+        with pytest.raises(OptionsError, match="opt_cls must be a class of nevergrad"):
+            NevergradOptimizer([q], unknown)
 
 
 def test_refuses_curved_parameters():

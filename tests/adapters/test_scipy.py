@@ -9,9 +9,11 @@ from manopt_torch import (
     HessianProblem,
     ManifoldParameter,
     MissingDerivativeError,
+    NonFiniteError,
     OptionsError,
     Product,
     Sphere,
+    UnknownKeywordError,
 )
 from manopt_torch.adapters.scipy import ScipyDE, ScipyMinimize, scipy_minimize
 
@@ -130,6 +132,15 @@ def test_refusals():
         scipy_minimize(GradientProblem(Sphere(2), lambda x: x[..., 0]), torch.tensor([0.0, 1.0]))
     with pytest.raises(OptionsError, match="batch axes"):
         scipy_minimize(GradientProblem(Euclidean(2), lambda x: x[..., 0]), torch.zeros(3, 2))
+    problem = GradientProblem(Euclidean(2), lambda x: x.square().sum(-1))
+    with pytest.raises(NonFiniteError, match="NaN"):
+        scipy_minimize(problem, torch.tensor([1.0, torch.nan]))
+    with pytest.raises(OptionsError, match="floating point"):
+        scipy_minimize(problem, torch.tensor([1, 2]))
+    with pytest.raises(OptionsError, match="expected a Problem"):
+        scipy_minimize(lambda x: x.square().sum(-1), torch.ones(2))
+    with pytest.raises(UnknownKeywordError, match="unknown keyword gtol; it takes problem"):
+        scipy_minimize(problem, torch.ones(2), "BFGS", gtol=1e-3)
 
 
 @pytest.mark.parametrize("method", ["BFGS", "trust-krylov", "trust-exact", "trust-constr"])

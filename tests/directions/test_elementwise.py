@@ -1,5 +1,7 @@
 """Rules that change entries, by numbers worked out by hand."""
 
+import math
+
 import pytest
 import torch
 
@@ -59,6 +61,11 @@ def test_clipping_and_signs() -> None:
     close(d, [3.0, 4.0])
     (d,) = directions(ClipNormRule(1.0), [0.0, 0.0])
     close(d, [0.0, 0.0])
+    for order, norm in ((1, 7.0), (3, 91.0 ** (1 / 3)), (math.inf, 4.0)):
+        (d,) = directions(NormalizeRule(order=order), [3.0, -4.0])
+        close(d, [3.0 / norm, -4.0 / norm])
+        (d,) = directions(ClipNormRule(0.5 * norm, order=order), [3.0, -4.0])
+        close(d, [1.5, -2.0])
 
 
 def test_order_matters_around_clipping() -> None:
@@ -177,6 +184,7 @@ WRONG = [
     (lambda: ScaleRule(float("nan")), "factor"),
     (lambda: ClipNormRule(0.0), "max_norm"),
     (lambda: ClipNormRule(1.0, scope="layer"), "scope.*layer"),
+    (lambda: ClipNormRule(1.0, order=0.5), "order must be a number >= 1, got 0.5"),
     (lambda: NormalizeRule(-1.0), "length"),
     (lambda: ClipValueRule(-1.0), "max_value"),
     (lambda: AdamRule(1.0), "beta1"),

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from manopt_torch import ManifoldParameter, MissingDerivativeError, OptionsError, Sphere
+from manopt_torch import ManifoldParameter, MissingDerivativeError, OptionsError, ShapeError, Sphere
 from manopt_torch.problems.closure import ClosureProblem, manifold_of
 
 D = torch.float64
@@ -96,3 +96,48 @@ def test_refusals():
     problem = ClosureProblem([embedding.weight])
     with pytest.raises(OptionsError, match="dense"):
         problem.get_gradient(problem.begin(None))
+
+
+def test_ways_of_writing_a_closure():
+    """The flag by name wherever it stands, by place otherwise; default values that hold a batch are left alone."""
+    q, batch = torch.nn.Parameter(torch.tensor([1.0, 2.0])), torch.tensor(3.0)
+    problem = ClosureProblem([q])
+
+    def loss(x, backward):
+        value = (q - x).square().sum()
+        if backward:
+            q.grad = None
+            value.backward()
+        return value
+
+    told = (
+        lambda backward=True: loss(batch, backward),
+        lambda x=batch, backward=True: loss(x, backward),
+        lambda *, backward=True: loss(batch, backward),
+        lambda flag=True: loss(batch, flag),
+        lambda flag: loss(batch, flag),
+        lambda *flags: loss(batch, *flags),
+    )
+    for closure in told:
+        assert problem.get_cost(problem.begin(closure)) == 5.0 and q.grad is None
+        assert problem.get_gradient(problem.begin(closure))[0].tolist() == [-4.0, -2.0]
+        problem.end()
+        q.grad = None
+    untold = (lambda: loss(batch, True), lambda x=batch: loss(x, True), lambda **rest: loss(batch, True))
+    for closure in untold:
+        assert problem.get_gradient(problem.begin(closure))[0].tolist() == [-4.0, -2.0]
+        with pytest.raises(OptionsError, match="backward=True"):
+            problem.get_cost(problem.begin(closure))
+
+
+def test_what_a_closure_returns():
+    q = torch.nn.Parameter(torch.ones(2))
+    problem = ClosureProblem([q])
+    for value in (3, 3.0, torch.tensor([3.0]), torch.tensor([[3.0]])):
+        cost = problem.get_cost(problem.begin(lambda backward=True, value=value: value))
+        assert cost.shape == () and cost == 3.0
+    for value, got in ((None, "NoneType: end it with `return loss`"), ("3,0", "str"), (q, "shape \\(2,\\): reduce it")):
+        with pytest.raises(ShapeError, match=f"the closure must return the loss, one number, got {got}"):
+            problem.get_cost(problem.begin(lambda backward=True, value=value: value))
+    with pytest.raises(OptionsError, match="got Tensor: wrap the evaluation"):
+        problem.begin(q.sum())

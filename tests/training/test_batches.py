@@ -75,7 +75,10 @@ def test_arrays_that_cannot_be_written():
         ([torch.ones(())], {}, ShapeError, "axis 0"),
         ([torch.ones(0, 3)], {}, ShapeError, "equal lengths"),
         (torch.ones(3), {"shuffle": "cards"}, OptionsError, "'cards'"),
-        (torch.ones(3), {"batches": 0}, OptionsError, "batches must be None or >= 1"),
+        (torch.ones(3), {"batches": 0}, OptionsError, "batches must be an int >= 1"),
+        (torch.ones(3), {"batches": 1.5}, OptionsError, "batches must be an int >= 1"),
+        (torch.ones(3), {"batch_size": 1.5}, OptionsError, "batch_size must be an int, got 1.5"),
+        (torch.ones(3), {"seed": "now"}, OptionsError, "seed must be an int, got 'now'"),
     ],
 )
 def test_wrong_data(inputs, keywords, error, match):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from manopt_torch import OptionsError
+from manopt_torch import OptionsError, ShapeError
 from manopt_torch.training import (
     DampingStrategy,
     LevenbergMarquardtModule,
@@ -96,6 +96,25 @@ def test_a_strategy_of_ones_own():
     assert result.logs == {"damping_factor": 2.0, "attempts": 1}
     assert isinstance(Ridge(), DampingStrategy) and not isinstance(object(), DampingStrategy)
     assert module.state_dict()["_extra_state"] == {}
+
+
+def test_strategies_of_ones_own_are_checked():
+    class Unfinished(DampingStrategy):
+        def reset(self): ...
+
+    model, data = nn.Linear(2, 1), (torch.eye(2), torch.ones(2, 1))
+    with pytest.raises(OptionsError, match="it has no get_current_damping, scaling"):
+        LevenbergMarquardtModule(model, damping_strategy=Unfinished())
+    for value in ("much", -1.0, torch.nan):
+        strategy = Ridge()
+        strategy.get_current_damping = lambda value=value: value
+        with pytest.raises(OptionsError, match="must return a number >= 0"):
+            LevenbergMarquardtModule(model, damping_strategy=strategy).training_step(*data)
+    for weights, got in ((torch.ones(2), r"shape \(2,\)"), (None, "NoneType")):
+        strategy = Ridge()
+        strategy.scaling = lambda diagonal, weights=weights: weights
+        with pytest.raises(ShapeError, match=rf"shape, \(3,\), got {got}"):
+            LevenbergMarquardtModule(model, damping_strategy=strategy).training_step(*data)
 
 
 def test_selections_are_checked():

@@ -9,6 +9,7 @@ import torch
 
 from manopt_torch import (
     ManifoldParameter,
+    MissingDerivativeError,
     NotOnManifoldError,
     OptionsError,
     ShapeError,
@@ -481,3 +482,17 @@ def test_losses_and_monitors_return_one_number():
         minimize(lambda: W.sum(), params=[W], monitors={"w": lambda: W})
     with pytest.raises(OptionsError, match="loss must be a function"):
         build("sgd", W, [W])
+    for value in ("high", None):
+        with pytest.raises(ShapeError, match="monitor 'w' must return one number, got"):
+            minimize(lambda: W.sum(), params=[W], monitors={"w": lambda value=value: value})
+
+
+def test_a_loss_of_none_of_the_parameters_is_refused():
+    """It may leave out some of them, and may be a parameter itself."""
+    x, y = scalar(1.0), scalar(2.0)
+    for loss in (lambda: y * y, lambda: (x.detach() * y) ** 2):
+        with pytest.raises(MissingDerivativeError, match="does not depend on x through torch operations"):
+            minimize(loss, params={"x": x}, max_updates=1)
+    update = build("sgd", lambda: x, {"x": x, "y": y}).get_updates(learning_rate=0.5)
+    update()
+    assert (float(x.detach()), float(y.detach())) == (0.5, 2.0)

@@ -9,6 +9,7 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorData
 
 from manopt_torch import OptionsError
 from manopt_torch.training import LevenbergMarquardtModule, StandardDampingStrategy, fit
+from tests.together import together
 
 # what version 1.2.3 of that package ends at, from the same starts and with the same batches
 PEER = [0.00252299725774556, 0.0021452122703124223, 0.002571529058072836, 0.0015918032682738397, 0.0017075332328303707]
@@ -104,6 +105,25 @@ def test_loaders_are_checked():
         fit(Logged([1.0] * 4), iter(BATCHES), 2, progress=False)
     with pytest.raises(OptionsError, match="metric 'm'"):
         fit(Logged([1.0]), BATCHES, 1, progress=False, metrics={"m": 1})
+    with pytest.raises(OptionsError, match=r"metric 'm' must return one number, got shape \(3, 1\)"):
+        fit(Logged([1.0]), BATCHES, 1, progress=False, metrics={"m": lambda outputs, targets: outputs})
+
+
+@together()
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ((nn.Linear(1, 1), BATCHES, 1), "training_step, got Linear: wrap the network"),
+        ((Logged([1.0]), None, 1), "loader must yield pairs .* got NoneType"),
+        ((Logged([1.0]), BATCHES, 1.5), "epochs must be an int >= 0, got 1.5"),
+        ((Logged([1.0]), BATCHES, -1), "epochs"),
+        ((Logged([1.0]), BATCHES, 1, False, True, print), "callbacks must be a list"),
+        ((Logged([1.0]), BATCHES, 1, False, True, (), [print]), "metrics must be a dict"),
+    ],
+)
+def test_arguments_are_checked(arguments, match):
+    with pytest.raises(OptionsError, match=match):
+        fit(*arguments)
 
 
 def test_fit_of_a_network_until_the_stop_flag():

@@ -1,6 +1,7 @@
 """Levenberg-Marquardt for networks: the step against dense linear algebra, its forms, its memory, its refusals."""
 
 import copy
+import io
 import itertools
 
 import pytest
@@ -342,7 +343,7 @@ def test_selections_of_ones_own():
         before = flat(model)
         LevenbergMarquardtModule(model, param_selection_strategy=Own(numbers)).training_step(x, y)
         assert (before != flat(model)).nonzero().flatten().tolist() == [3]
-    for numbers in (torch.tensor([27]), torch.tensor([]), torch.tensor([0.5]), mask[:5]):
+    for numbers in (torch.tensor([27]), torch.tensor([]), torch.tensor([0.5]), mask[:5], [0, 1], "all"):
         with pytest.raises(OptionsError, match="select_parameters"):
             LevenbergMarquardtModule(model, param_selection_strategy=Own(numbers)).training_step(x, y)
 
@@ -430,10 +431,27 @@ class Gated(nn.Linear):
         return super().forward(x) if x.sum() > 0 else -super().forward(x)
 
 
-@pytest.mark.parametrize(("model", "match"), [(Noisy(2, 3), "draws random numbers"), (Gated(2, 3), "vectorize_jac")])
+class Recurrent(nn.GRU):
+    """Writes a state in place, for which `vmap` has an error of its own kind."""
+
+    def forward(self, x):
+        return super().forward(x[:, None])[0][:, -1]
+
+
+@pytest.mark.parametrize(
+    ("model", "match"),
+    [
+        (Noisy(2, 3), "draws random numbers"),
+        (Gated(2, 3), "vectorize_jac"),
+        (Recurrent(2, 3, batch_first=True), "vectorize_jac"),
+    ],
+    ids=["noisy", "gated", "recurrent"],
+)
 def test_what_vmap_cannot_take_is_explained(model, match):
     with pytest.raises(OptionsError, match=match):
         LevenbergMarquardtModule(model.double()).training_step(*data(8))
+    if not isinstance(model, Noisy):
+        LevenbergMarquardtModule(model, vectorize_jacobian=False).training_step(*data(8))
 
 
 class Reading(nn.Linear):
@@ -461,6 +479,12 @@ def test_what_cannot_be_recorded_is_called():
         ({"loss_fn": nn.MSELoss()}, "ResidualLoss"),
         ({"loss_fn": MSELoss}, "call it"),
         ({"learning_rate": 0}, "learning_rate"),
+        ({"learning_rate": float("inf")}, "learning_rate"),
+        ({"attempts_per_step": 2.5}, "attempts_per_step must be an int"),
+        ({"jacobian_max_num_rows": 2.5}, "jacobian_max_num_rows must be an int"),
+        ({"solve_dtype": torch.int32}, "solve_dtype"),
+        ({"param_selection_strategy": object()}, "select_parameters"),
+        ({"param_selection_strategy": RandomSelectionStrategy}, "select_parameters"),
         ({"attempts_per_step": 0}, "attempts_per_step"),
         ({"solve_method": "lu"}, "solve_method"),
         ({"jacobian_max_num_rows": 0}, "jacobian_max_num_rows"),
@@ -479,6 +503,7 @@ def test_models_are_checked():
     curved.extra = ManifoldParameter(torch.eye(3)[0], Sphere(3))
     for model, match in (
         (frozen, "no parameter"),
+        (torch.relu, "torch.nn.Module"),
         (nn.Linear(1, 1, dtype=torch.complex64), "complex64"),
         (curved, "'extra' lives on Sphere"),
     ):
@@ -498,6 +523,56 @@ def test_batches_are_checked():
             module.training_step(inputs, targets)
     with pytest.raises(NonFiniteError, match="loss is nan"):
         module.training_step(x * torch.nan, y)
+
+
+def test_parameters_may_be_exchanged_and_frozen():
+    model, (x, y) = net(2, 4, 3), data(20)
+    module = LevenbergMarquardtModule(model)
+    module.training_step(x, y)
+    fresh = net(2, 4, 3, seed=5)
+    model.load_state_dict({name: t.clone() for name, t in fresh.state_dict().items()}, assign=True)
+    twin = LevenbergMarquardtModule(fresh, damping_strategy=copy.deepcopy(module.damping_strategy))
+    assert float(module.training_step(x, y).loss) == float(twin.training_step(x, y).loss)
+    assert torch.equal(flat(model), flat(fresh))
+    first = next(model.parameters()).requires_grad_(False)
+    before = first.clone()
+    loss = module.training_step(x, y).loss
+    assert torch.equal(first, before) and float(loss) == float(MSELoss()(model(x), y).detach())
+
+
+def test_modules_go_through_copies_and_files():
+    module, (x, y) = LevenbergMarquardtModule(net(2, 4, 3)), data(20)
+    for _ in range(3):
+        module.training_step(x, y)
+    buffer = io.BytesIO()
+    torch.save(module, buffer)
+    buffer.seek(0)
+    twins = copy.deepcopy(module), torch.load(buffer, weights_only=False)
+    loss = module.training_step(x, y).loss
+    for twin in twins:
+        torch.testing.assert_close(twin.training_step(x, y).loss, loss, rtol=1e-12, atol=0)
+        torch.testing.assert_close(flat(twin.model), flat(module.model), rtol=1e-12, atol=0)
+
+
+def test_losses_of_ones_own_are_checked():
+    class Own(MSELoss):
+        def __init__(self, value, residuals):
+            super().__init__()
+            self.value, self.kept = value, residuals
+
+        def forward(self, outputs, targets):
+            return self.value
+
+        def residuals(self, outputs, targets):
+            return (outputs - targets) if self.kept else "none"
+
+    for loss, match in (
+        (Own(torch.ones(3), True), r"loss must be a tensor of one number, got shape \(3,\): reduce it"),
+        (Own(None, True), "one number, got NoneType"),
+        (Own(torch.ones(()), False), "residuals as a tensor, got str"),
+    ):
+        with pytest.raises(ShapeError, match=match):
+            LevenbergMarquardtModule(net(2, 3), loss).training_step(*data(4))
 
 
 def test_a_jacobian_that_is_not_finite_is_named():

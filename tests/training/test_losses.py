@@ -11,6 +11,7 @@ from manopt_torch.training import (
     CrossEntropyLoss,
     HuberLoss,
     L1Loss,
+    LevenbergMarquardtModule,
     MSELoss,
     ResidualLoss,
 )
@@ -124,3 +125,17 @@ def test_arguments_are_checked():
         HuberLoss(0)
     with pytest.raises(OptionsError, match="losses must be a function"):
         ResidualLoss(1.0)
+
+
+def test_absolute_differences_want_half_a_step():
+    """Newton's step on a root goes twice too far: a full one turns the errors around, half of one ends."""
+    x = torch.linspace(-1, 1, 21, dtype=torch.float64)[:, None]
+    losses = {}
+    for rate in (1.0, 0.5):
+        model = torch.nn.Linear(1, 1).double()
+        with torch.no_grad():
+            model.weight.fill_(0.0)
+            model.bias.fill_(0.0)
+        module = LevenbergMarquardtModule(model, L1Loss(), learning_rate=rate)
+        losses[rate] = [float(module.training_step(x, 2 * x + 1).loss) for _ in range(4)]
+    assert losses[0.5][-1] < 1e-4 and losses[1.0][-1] > 0.5

@@ -13,6 +13,7 @@ from manopt_torch import (
     MissingDerivativeError,
     OptionsError,
     RMSPropRule,
+    ShapeError,
     Sphere,
     Stiefel,
     ZhangSraRule,
@@ -613,3 +614,93 @@ def test_closures_are_asked_for():
     optimizer = tz.ModularOptimizer([q], [tz.Adam()])
     assert float(optimizer.step(plain)) == 2.0
     assert math.isclose(float(q[0].detach()), 0.999, rel_tol=1e-6)
+
+
+def test_line_searches_and_parameters_are_counted():
+    q = torch.nn.Parameter(torch.ones(2))
+    with pytest.raises(OptionsError, match="one line search at most"):
+        tz.ModularOptimizer([q], [tz.BacktrackingLS(), tz.LR(0.5), tz.MinimizeQuadraticLS()])
+    for nothing in ([], torch.nn.Identity(), [torch.ones(2)]):
+        with pytest.raises(OptionsError, match="no parameters to train"):
+            tz.ModularOptimizer(nothing, [tz.LR(0.1)])
+    with pytest.raises(OptionsError, match="modules must be such as .* got 3"):
+        tz.Subspace(tz.ProjRandom(), modules=[3])
+    with pytest.raises(OptionsError, match=r"LR itself: call it, LR\(...\)"):
+        tz.ModularOptimizer([q], [tz.LR])
+    with pytest.raises(OptionsError, match=r"Lambda\(relu\)"):
+        tz.ModularOptimizer([q], [torch.relu])
+    made = torch.optim.SGD([q], 0.1)
+    for optimizer in (made, torch.optim.SGD):
+        with pytest.raises(OptionsError, match=r"an optimizer: Wrap\(torch.optim.SGD, lr=...\)"):
+            tz.ModularOptimizer([q], [optimizer])
+    with pytest.raises(OptionsError, match="made already, SGD"):
+        tz.Wrap(made)
+
+
+def test_wrapped_lbfgs_takes_transposed_parameters():
+    target = torch.arange(6.0, dtype=D).reshape(3, 2)
+    q = torch.nn.Parameter(torch.zeros(2, 3, dtype=D).mT)
+    optimizer = tz.ModularOptimizer([q], [tz.Wrap(torch.optim.LBFGS)])
+
+    def closure(backward=True):
+        loss = (q - target).square().sum()
+        if backward:
+            optimizer.zero_grad()
+            loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    torch.testing.assert_close(q.detach(), target)
+
+
+@pytest.mark.parametrize("modules", ["momentum", "momentum in a further subspace"])
+def test_momentum_inside_a_subspace_of_a_solver(modules):
+    """It remembers coordinates: with the gradient as the only vector, multiples of the present gradient."""
+    from manopt_torch import (
+        ConstantStepsize,
+        GradientDescentOptions,
+        GradientProblem,
+        ScaleRule,
+        StopAfterIteration,
+        solve,
+    )
+
+    inside = [HeavyBallRule(0.5), ScaleRule(0.1)]
+    if modules != "momentum":
+        # the gradient by the only coordinate is itself a multiple of the unit vector of that coordinate
+        inside = [tz.Subspace(tz.ProjNormalize(tz.ProjGrad())), *inside]
+    start = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0), dtype=D)
+    start[0, 0] = 0.0  # at its end from the beginning
+    problem = GradientProblem(Euclidean(4), lambda x: 0.05 * x.square().sum(-1))
+    direction = tz.Subspace(tz.ProjGrad(), modules=inside)
+    step = {"stepsize": ConstantStepsize(1.0), "stop": StopAfterIteration(6)}
+    o = GradientDescentOptions(start, direction=direction, **step)
+    solve(problem, o)
+    x, v = start, torch.zeros(2, 3, 1, dtype=D)
+    for _ in range(6):
+        g = 0.1 * x
+        v = 0.5 * v + g.square().sum(-1, keepdim=True)
+        x = x - 0.1 * v * g
+    torch.testing.assert_close(o.x, x, rtol=1e-13, atol=1e-15)
+
+
+def test_noise_of_several_kinds():
+    for kind in ("normal", "uniform", "sphere", "rademacher"):
+        q = torch.nn.Parameter(torch.zeros(20000, dtype=D))
+        q.grad = torch.zeros_like(q)
+        tz.ModularOptimizer([q], [tz.AddNoise(0.1, kind)]).step()
+        x = q.detach()
+        assert abs(x.mean()) < 3e-3 and abs(x.std() / 0.1 - 1) < 0.02
+        assert x.abs().max() <= {"uniform": 0.1 * math.sqrt(3), "rademacher": 0.1}.get(kind, 1.0) * (1 + 1e-12)
+    q = torch.nn.Parameter(torch.zeros(3, dtype=D))
+    q.grad = torch.zeros_like(q)
+    with pytest.raises(ShapeError, match="shape \\(3,\\), got shape \\(2,\\)"):
+        tz.ModularOptimizer([q], [tz.AddNoise(0.1, lambda dim, generator: torch.ones(2))]).step()
+
+
+@pytest.mark.parametrize("modules", ["search", "search amid"])
+def test_searches_stay_where_the_direction_is_not_finite(modules):
+    after = {"search": [tz.BacktrackingLS()], "search amid": [tz.BacktrackingLS(), tz.LR(0.5)]}[modules]
+    broken = tz.Lambda(lambda u: u * torch.nan)
+    points, *_ = run([broken, *after], 2)
+    assert points.tolist() == [[1.0, 1.0]] * 2

@@ -42,6 +42,7 @@ CHAINS = {
     "armijo": lambda: [tz.NesterovMomentum(0.3), ArmijoLinesearch(contraction_factor=0.5)],
     "search amid": lambda: [ArmijoLinesearch(contraction_factor=0.5), tz.LR(0.5)],
     "wrapped": lambda: [tz.Wrap(torch.optim.Adam, lr=0.1, amsgrad=True)],
+    "wrapped with another dtype": lambda: [tz.Wrap(torch.optim.NAdam, lr=0.1)],
     "wrapped in a subspace": lambda: [tz.Subspace(tz.ProjRandom(2)), tz.Wrap(torch.optim.Adam, lr=0.1)],
     "lbfgs": lambda: [tz.MakeClosure(tz.WeightDecay(0.1)), tz.Wrap(torch.optim.LBFGS, lr=0.1, max_iter=2)],
     "spsa": lambda: [tz.RandomizedFDM(1e-3), tz.Adam()],
@@ -143,8 +144,10 @@ def test_state_is_a_copy_and_refuses_other_modules():
     second, _, _ = trainer(CHAINS["adam"])
     with pytest.raises(OptionsError, match="NesterovRule, the modules are AdamRule"):
         second.load_state_dict(state)
-    with pytest.raises(OptionsError, match="no state of a ModularOptimizer"):
-        second.load_state_dict(torch.optim.SGD([torch.ones(1, requires_grad=True)], 0.1).state_dict())
+    torn = {name: entry for name, entry in state.items() if name != "chain"}
+    for other in (torch.optim.SGD([torch.ones(1, requires_grad=True)], 0.1).state_dict(), torn, None):
+        with pytest.raises(OptionsError, match="no state of a ModularOptimizer: it has no '"):
+            second.load_state_dict(other)
 
 
 def test_scheduled_rate_is_saved():

@@ -141,6 +141,7 @@ class SearchedRule(DirectionRule):
     def change(self, p: Any, o: Any, i: int, u: Any) -> Any:
         """Search, and scale."""
         lane = o.lane
-        s = self.search(p, o, i, map_leaves(torch.neg, u))
+        s = lane.scalar(self.search(p, o, i, map_leaves(torch.neg, u)))
         o.trial = None  # rules that follow lead elsewhere
-        return lane.scale(lane.scalar(s), u)
+        # a direction that is not finite has been searched in vain
+        return lane.pick(s != 0, lane.scale(s, u), map_leaves(torch.zeros_like, u))

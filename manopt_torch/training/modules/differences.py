@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from manopt_torch._host import uploaded
-from manopt_torch.directions.draws import generator_for
+from manopt_torch.directions.draws import check_distribution, drawn, generator_for
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.points import first_leaf, map_leaves
 from manopt_torch.plans.options import check_count, check_range
@@ -26,7 +26,6 @@ FORMULAS = {
     ("central", 2): {-1: -0.5, 1: 0.5},
     ("central", 3): {-1: -0.5, 1: 0.5},
 }
-DISTRIBUTIONS = ("normal", "uniform", "sphere", "rademacher")
 
 
 class FDM(GradientProvider):
@@ -213,18 +212,6 @@ def samples(owner: Any, p: Any, x: Any, turn: int) -> list[torch.Tensor]:
     return [uploaded(drawn(owner.distribution, n, generator), ref, ref.real.dtype) for _ in range(owner.n_samples)]
 
 
-def drawn(distribution: Any, n: int, generator: torch.Generator) -> torch.Tensor:
-    """Draw `n` coordinates of mean zero and variance one."""
-    if not isinstance(distribution, str):
-        return distribution(n, generator)
-    if distribution == "rademacher":
-        return 2.0 * torch.randint(2, (n,), generator=generator) - 1.0
-    if distribution == "uniform":
-        return (2 * torch.rand(n, generator=generator, dtype=torch.float64) - 1) * math.sqrt(3.0)
-    c = torch.randn(n, generator=generator, dtype=torch.float64)
-    return c if distribution == "normal" else c * (math.sqrt(n) / torch.linalg.vector_norm(c))
-
-
 def check_formula(owner: Any) -> None:
     """Raise an OptionsError unless formula and number of points are known."""
     if (owner.formula, owner.n_points) not in FORMULAS:
@@ -238,6 +225,4 @@ def check_draws(owner: Any) -> None:
     """Raise an OptionsError unless what the draws depend on is in range."""
     for name, least in (("n_samples", 1), ("randomize_every", 1), ("seed", 0)):
         check_count(owner, name, least)
-    if not callable(owner.distribution) and owner.distribution not in DISTRIBUTIONS:
-        known = ", ".join(DISTRIBUTIONS)
-        raise OptionsError(f"{type(owner).__name__}: distribution must be one of {known}, got {owner.distribution!r}")
+    check_distribution(owner)

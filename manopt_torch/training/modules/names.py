@@ -55,14 +55,14 @@ def ClipValue(value: float = 1.0) -> ClipValueRule:
     return ClipValueRule(value)
 
 
-def ClipNorm(max_norm: float = 1.0, *, scope: str = "global") -> ClipNormRule:
+def ClipNorm(max_norm: float = 1.0, ord: float = 2, *, scope: str = "global") -> ClipNormRule:
     """Shorten to `max_norm`: all parameters together, or each (`scope="factor"`). See `ClipNormRule`."""
-    return ClipNormRule(max_norm, scope)
+    return ClipNormRule(max_norm, scope, order=ord)
 
 
-def Normalize(norm_value: float = 1.0, min: float = 0.0, *, scope: str = "global") -> NormalizeRule:
+def Normalize(norm_value: float = 1.0, ord: float = 2, min: float = 0.0, *, scope: str = "global") -> NormalizeRule:
     """Give the length `norm_value`: all parameters together, or each (`scope="factor"`). See `NormalizeRule`."""
-    return NormalizeRule(norm_value, min, scope)
+    return NormalizeRule(norm_value, min, scope, order=ord)
 
 
 # ---- momentum -------------------------------------------------------------------------------------------
@@ -149,10 +149,8 @@ def LRDropout(p: float = 0.5, *, seed: int = 0) -> DropoutRule:
 
 
 def AddNoise(alpha: float = 1e-2, distribution: str = "normal", *, seed: int = 0) -> NoiseRule:
-    """Add normal noise. See `NoiseRule`."""
-    if distribution != "normal":
-        raise OptionsError(f"AddNoise: distribution must be 'normal', got {distribution!r}")
-    return NoiseRule(alpha, seed)
+    """Add noise of standard deviation `alpha`. See `NoiseRule`."""
+    return NoiseRule(alpha, seed, distribution=distribution)
 
 
 def WeightDecay(alpha: float = 1e-2, ord: int = 2, *, make_closure: bool = False) -> Any:
@@ -221,6 +219,8 @@ def LinspaceLS(start: float = 0.1, end: float = 2.0, steps: int = 20) -> GridLin
 
 def ArangeLS(start: float = 0.1, end: float = 2.0, step: float = 0.1) -> GridLinesearch:
     """Try the steps from `start` to `end`, without it, by `step`. See `GridLinesearch`."""
+    if not (step and (end - start) / step > 0):
+        raise OptionsError(f"ArangeLS: step must lead from start to end, got {start!r}, {end!r} and {step!r}")
     return GridLinesearch(torch.arange(start, end, step, dtype=torch.float64).tolist())
 
 

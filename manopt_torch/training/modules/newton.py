@@ -187,12 +187,12 @@ class NewtonGradFDM(DirectionRule):
 
     Examples:
         >>> NewtonGradFDM().eps
-        0.01
+        0.001
     """
 
     geometry: ClassVar[str] = "euclidean"
 
-    eps: float = 1e-2
+    eps: float = 1e-3
     least: float = 1e-6
     inner: DirectionRule | None = None
 

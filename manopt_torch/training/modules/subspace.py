@@ -8,12 +8,15 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 
 from manopt_torch.directions.base import DirectionRule
+from manopt_torch.directions.chain import Chain
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.euclidean import Euclidean
 from manopt_torch.manifolds.points import first_leaf, map_leaves
-from manopt_torch.plans.options import check_count, memory_of
+from manopt_torch.plans.options import Functor, check_count, functors_of, memory_of
 from manopt_torch.problems.base import Problem
+from manopt_torch.stepsizes.base import Stepsize
+from manopt_torch.training.modules.base import GradientProvider
 from manopt_torch.training.modules.projections import Projection
 
 
@@ -56,13 +59,13 @@ class Subspace(DirectionRule):
         if not self.projections or not all(isinstance(v, Projection) for v in self.projections):
             raise OptionsError(f"Subspace: projections must be such as ProjRandom(3), got {given!r}")
         check_count(self, "randomize_every", 1)
-        self.modules = tuple(self.modules) if isinstance(self.modules, (list, tuple)) else (self.modules,)
+        self.modules = tuple(gathered(flattened(self.modules)))
         self._program: Any = None
 
-    def with_modules(self, modules: tuple) -> "Subspace":
+    def with_modules(self, modules: Sequence[Any]) -> "Subspace":
         """Return a copy in which these modules act."""
         part = copy.copy(self)
-        part.modules, part._program = modules, None
+        part.modules, part._program = tuple(gathered(modules)), None
         return part
 
     @property
@@ -74,6 +77,9 @@ class Subspace(DirectionRule):
         """Start without vectors."""
         if self.randomize_every > 1 and not p.M.is_flat:
             raise OptionsError(f"Subspace: randomize_every must be 1 on {p.M!r}, where vectors belong to a point")
+        # what acts inside remembers coordinates: their number is known in the first step, where memories are made
+        for _, functor in functors_of(self.modules):
+            o.memory[functor] = {}
         return {"count": 0}
 
     def __call__(self, p: Any, o: Any, i: int, u: Any = None) -> Any:
@@ -94,15 +100,63 @@ class Subspace(DirectionRule):
             if self.randomize_every > 1:
                 # among them may be what stands in .grad, which the next backward pass overwrites
                 memory["vectors"] = vectors = map_leaves(torch.clone, vectors)
-        memory["count"] += 1
         ref = first_leaf(o.x)
         inside = SubspaceProblem(p, o, vectors)
         y = torch.zeros((*lane.shape, len(vectors)), dtype=ref.real.dtype, device=ref.device)
         inside.origin = y
         inside = program.decorated(inside, i)
         state = StepState(inside, y, lane, o.memory, i, needs_gradient=program.needs_gradient)
+        if memory["count"] == 0:
+            for functor in self._acting():
+                o.memory.forget(functor)
+                memory_of(functor, inside, state)
+        memory["count"] += 1
         y = program.moved(inside, state, i)
         return map_leaves(torch.neg, combined(lane, vectors, y))
+
+    def _acting(self) -> list[Functor]:
+        """List what acts on these coordinates, and not in a further subspace inside."""
+        found = [functor for _, functor in functors_of(self.modules)]
+        inner = [functor for functor in found if isinstance(functor, Subspace)]
+        deeper = [part for subspace in inner for _, part in functors_of(subspace.modules)]
+        return [functor for functor in found if not any(functor is part for part in deeper)]
+
+
+def flattened(modules: Any) -> list[Any]:
+    """List modules, taken out of lists and chains.
+
+    Raises:
+        OptionsError: if something is no module.
+    """
+    if isinstance(modules, Chain):
+        return flattened(modules.rules)
+    if isinstance(modules, (list, tuple)):
+        return [m for part in modules for m in flattened(part)]
+    if not isinstance(modules, (DirectionRule, Stepsize, GradientProvider)):
+        raise OptionsError(
+            f"modules must be such as ClipNorm(4), LR(1e-3), BacktrackingLS() or FDM(), got {_told(modules)}"
+        )
+    return [modules]
+
+
+def _told(value: Any) -> str:
+    """Name what is no module, with the cure for the likely slips."""
+    made = type(value) if isinstance(value, torch.optim.Optimizer) else value
+    if isinstance(made, type) and issubclass(made, torch.optim.Optimizer):
+        return f"an optimizer: Wrap(torch.optim.{made.__name__}, lr=...) takes its class and settings"
+    name = getattr(value, "__name__", "")
+    if not name or not callable(value):
+        return repr(value)
+    ours = str(getattr(value, "__module__", "")).startswith("manopt_torch")
+    return f"{name} itself: call it, {name}(...)" if ours else f"{name}: Lambda({name}) makes a module of a function"
+
+
+def gathered(flat: Sequence[Any]) -> list[Any]:
+    """Move what follows a subspace without modules of its own into it."""
+    for n, module in enumerate(flat):
+        if isinstance(module, Subspace) and not module.modules and flat[n + 1 :]:
+            return [*flat[:n], module.with_modules(flat[n + 1 :])]
+    return list(flat)
 
 
 class Seen(NamedTuple):

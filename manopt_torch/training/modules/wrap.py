@@ -39,7 +39,10 @@ class Wrap(DirectionRule):
 
     def __init__(self, make: Callable[..., torch.optim.Optimizer], **settings: Any) -> None:
         if not callable(make):
-            raise OptionsError(f"Wrap: expected a class such as torch.optim.LBFGS, got {make!r}")
+            got = (
+                f"one that is made already, {type(make).__name__}" if isinstance(make, torch.optim.Optimizer) else make
+            )
+            raise OptionsError(f"Wrap: expected a class such as torch.optim.LBFGS and its settings, got {got}")
         self.make, self.settings = make, settings
 
     def init(self, p: Any, o: Any) -> Any:
@@ -49,7 +52,8 @@ class Wrap(DirectionRule):
         return self._made([leaf.detach() for leaf in leaves(o.x)])
 
     def _made(self, values: list[torch.Tensor]) -> dict[str, Any]:
-        buffers = [leaf.clone().requires_grad_() for leaf in values]
+        # LBFGS takes views of whole tensors, which need their entries in one run
+        buffers = [leaf.clone(memory_format=torch.contiguous_format).requires_grad_() for leaf in values]
         return {"wrapped": Wrapped(self.make(buffers, **self.settings), buffers)}
 
     def change(self, p: Any, o: Any, i: int, u: Any) -> Any:
@@ -72,7 +76,14 @@ class Wrap(DirectionRule):
         """Return the memory that was packed."""
         device = leaves(o.x)[0].device
         memory = self._made([leaf.to(device) for leaf in plain["at"]])
-        memory["wrapped"].optimizer.load_state_dict(plain["state"])
+        wrapped = memory["wrapped"]
+        wrapped.optimizer.load_state_dict(plain["state"])
+        # torch loads into the dtype of the parameters, also what its optimizer keeps in another
+        for n, buffer in enumerate(wrapped.buffers):
+            state = wrapped.optimizer.state[buffer] if n in plain["state"]["state"] else {}
+            for name, value in plain["state"]["state"].get(n, {}).items():
+                if isinstance(value, torch.Tensor):
+                    state[name] = state[name].to(value.dtype)
         return memory
 
     def __repr__(self) -> str:
@@ -98,7 +109,7 @@ class Wrapped:
     def gradient(self, g: Any) -> None:
         """Set the gradients."""
         for buffer, value in zip(self.buffers, leaves(g), strict=True):
-            buffer.grad = value.clone()  # it may be changed in place
+            buffer.grad = value.clone(memory_format=torch.contiguous_format)  # it may be changed in place
 
 
 class _Closure:
