@@ -22,6 +22,7 @@ from manopt_torch import (
     TrustRegionsOptions,
     solve,
 )
+from manopt_torch.plans.gradient_norm import gradient_norm
 
 Run = Callable[[], Outcome]
 # what pymanopt's class is called, by the first letters of a solver's name
@@ -40,9 +41,10 @@ def ours(case: Case, solver: str, *, given: bool = False) -> Run:
     def run() -> Outcome:
         stop = StopAfterIteration(case.bound) | StopWhenGradientNormLess(case.tolerance)
         o = solve(problem, options(case, solver, stop))
-        norm = float(torch.as_tensor(case.M.norm(o.x, o.gradient)).max())
-        counts = o.evaluations
-        return Outcome(o.x, float(o.cost.sum()), norm, o.iteration, counts["cost"], counts["hessian"])
+        cost, norm, counts = o.cost, gradient_norm(problem, o), o.evaluations
+        if case.batched:
+            cost, norm = cost.sum(), float(norm.max())
+        return Outcome(o.x, cost.item(), norm, o.iteration, counts["cost"], counts["hessian"])
 
     return run
 
