@@ -21,6 +21,7 @@ _NOT_SAVED = (
     *("manifold", "lane", "memory", "hooks", "record_places", "trial", "active_count", "resume", "evaluations"),
     "linearization",  # a graph: made anew
 )
+_CURE = ": make them with the functors and criteria of the saved run (a larger StopAfterIteration is fine)"
 
 
 def reset(o: Any) -> Any:
@@ -137,13 +138,15 @@ def _overlay(o: Any, d: dict[str, Any]) -> None:
             raise OptionsError(f"the state has a field {name!r} that {type(o).__name__} lacks")
     for path in d["memory"]:
         if path not in at:
-            raise OptionsError(f"the state has a memory for {path!r}, where {type(o).__name__} has no functor now")
+            where = f"{path!r}, where {type(o).__name__} has no functor now"
+            raise OptionsError(f"the state has a memory for {where}{_CURE}")
         saved, here = d["functors"][path], type(at[path]).__name__
         if saved != here:
-            raise OptionsError(f"the state has the memory of a {saved} for {path!r}, the options have a {here} there")
+            kinds = f"a {saved} for {path!r}, the options have a {here} there"
+            raise OptionsError(f"the state has the memory of {kinds}{_CURE}")
     saved, here = d["criteria"], _kinds_of_criteria(o)
     if saved != here and _has_reasons(d["state"]["reason_code"]):
-        raise OptionsError(f"the state is one of a run that stopped by {saved}, the options have {here}")
+        raise OptionsError(f"the state is one of a run that stopped by {saved}, the options have {here}{_CURE}")
     for name, value in d["state"].items():
         setattr(o, name, _like(getattr(o, name), point, value))
     for path, tree in d["memory"].items():

@@ -168,6 +168,7 @@ class Options(KnownKeywords):
     def __post_init__(self) -> None:
         """Check the ranges of the parameters."""
         check_count(self, "check_every", 1)
+        check_flag(self, "compact")
         self.memory = Memory()
         self.hooks = ()
 
@@ -188,6 +189,13 @@ def check_count(owner: Any, name: str, least: int) -> None:
     value = getattr(owner, name)
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise OptionsError(f"{type(owner).__name__}: {name} must be an int >= {least}, got {value!r}")
+
+
+def check_flag(owner: Any, name: str) -> None:
+    """Raise an OptionsError unless the attribute is True or False: a text such as "no" counts as true in Python."""
+    value = getattr(owner, name)
+    if value not in (True, False):
+        raise OptionsError(f"{type(owner).__name__}: {name} must be True or False, got {value!r}")
 
 
 def check_range(

@@ -53,6 +53,8 @@ class Problem(KnownKeywords):
         if not isinstance(data, (tuple, list)) or not all(isinstance(d, torch.Tensor) for d in data):
             got = [type(d).__name__ for d in data] if isinstance(data, (tuple, list)) else type(data).__name__
             raise OptionsError(f"{type(self).__name__}: data must be a tuple of tensors, as in data=(t, y); got {got}")
+        if vectorized not in (True, False):
+            raise OptionsError(f"{type(self).__name__}: vectorized must be True or False, got {vectorized!r}")
         self.M = M
         self.cost = self._callable("cost", cost, vectorized)
         self.data = tuple(data)

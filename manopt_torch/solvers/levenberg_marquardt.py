@@ -27,7 +27,7 @@ from manopt_torch.linear_solvers.precision import linearize
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.begin import begin, mark_broken_start
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
-from manopt_torch.plans.options import Options, check_range, state, strict_keywords
+from manopt_torch.plans.options import Options, check_flag, check_range, state, strict_keywords
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import (
     StopAfterIteration,
@@ -119,6 +119,7 @@ class LevenbergMarquardtOptions(Options):
         for name, kind, such in (("damping", Damping, NielsenDamping), ("linear_solver", LinearSolver, CholeskySolver)):
             if not isinstance(value := getattr(self, name), kind):
                 raise OptionsError(f"LevenbergMarquardtOptions: {name} must be one such as {such()!r}, got {value!r}")
+        check_flag(self, "compile")
         check_range(self, "min_damping", 0.0, float("inf"), open_low=False)
         check_range(self, "max_damping", self.min_damping, float("inf"))
         if self.initial_damping is not None:

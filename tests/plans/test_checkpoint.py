@@ -273,7 +273,8 @@ def test_another_kind_of_options():
 
 def test_other_functors():
     x, d = taken(stop=StopWhenChangeLess(1e-3))
-    with pytest.raises(OptionsError, match="memory for 'stop.criteria.0', where GradientDescentOptions has no functor"):
+    message = "memory for 'stop.criteria.0', where GradientDescentOptions has no functor now: make them with"
+    with pytest.raises(OptionsError, match=message):
         load_state_dict(GradientDescentOptions(x, stop=StopAfterIteration(3)), {**d, "memory": {"stop.criteria.0": {}}})
 
 

@@ -15,6 +15,7 @@ from manopt_torch import (
     Functor,
     GradientDescentOptions,
     GradientProblem,
+    LevenbergMarquardtOptions,
     Options,
     OptionsDecorator,
     StopAfterIteration,
@@ -86,6 +87,17 @@ def test_functors_and_front_functions_know_their_keywords_too():
 def test_check_every_is_a_positive_int(value):
     with pytest.raises(OptionsError, match="GradientDescentOptions: check_every must be an int >= 1, got"):
         GradientDescentOptions(X, check_every=value)
+
+
+@together()
+@pytest.mark.parametrize("value", ["no", "False", None, 2])
+def test_a_flag_is_true_or_false(value):
+    with pytest.raises(OptionsError, match="GradientDescentOptions: compact must be True or False, got"):
+        GradientDescentOptions(X, compact=value)
+    with pytest.raises(OptionsError, match="LevenbergMarquardtOptions: compile must be True or False, got"):
+        LevenbergMarquardtOptions(X, compile=value)
+    with pytest.raises(OptionsError, match="GradientProblem: vectorized must be True or False, got"):
+        GradientProblem(Euclidean(2), P.cost, vectorized=value)
 
 
 def test_check_range_says_which_ends_are_open():
