@@ -15,7 +15,7 @@ from manopt_torch.plans.options import check_count, check_range
 from manopt_torch.training.damping import DampingStrategy, StandardDampingStrategy, checked_damping
 from manopt_torch.training.linearization import Linearization, Linearized
 from manopt_torch.training.losses import Loss, MSELoss, checked_loss
-from manopt_torch.training.refusals import trainable
+from manopt_torch.training.refusals import settings, trainable
 from manopt_torch.training.selection import Columns, ParamSelectionStrategy, checked_selection, columns_of
 from manopt_torch.training.solving import checked_method
 
@@ -109,7 +109,16 @@ class LevenbergMarquardtModule(torch.nn.Module):
             check_count(self, "jacobian_max_num_rows", 1)
         if solve_dtype not in (None, torch.float32, torch.float64):
             raise OptionsError(f"solve_dtype must be torch.float32, torch.float64 or None, got {solve_dtype!r}")
+        self._settings: Any = None
         self._take_up()
+
+    def _look_again(self, now: Any) -> None:
+        """Take up what has been put into the place of parameters or loss, or frozen, since the last step."""
+        self._settings = now
+        params = [p for p in self.model.parameters() if p.requires_grad]
+        same = len(params) == len(self._params) and all(map(operator.is_, params, self._params))
+        if not same or self._linearization.loss is not self.loss_fn:
+            self._take_up()
 
     def _take_up(self) -> None:
         """Look for the parameters, and begin anew with what is recorded of the model."""
@@ -164,13 +173,13 @@ class LevenbergMarquardtModule(torch.nn.Module):
             ShapeError: if inputs and targets do not hold the same number of samples, or the loss is not one number.
             NonFiniteError: if the loss, or the Jacobian, is not finite at the present parameters.
         """
-        params = [p for p in self.model.parameters() if p.requires_grad]
-        if len(params) != len(self._params) or not all(map(operator.is_, params, self._params)):
-            self._take_up()  # others have been put in their places, or frozen
+        now = settings(self.model, self.loss_fn)
+        if now != self._settings:
+            self._look_again(now)
         strategy = self.param_selection_strategy
         chosen = None if strategy is None else strategy.select_parameters()
         columns = columns_of(chosen, [p.numel() for p in self._params], self.device)
-        linearized = self._linearization.at(columns, inputs, targets, self.damping_strategy.scaling)
+        linearized = self._linearization.at(columns, inputs, targets, self.damping_strategy.scaling, now)
         loss = self.loss_fn(linearized.outputs, targets)
         value = _finite("loss", loss)
         self.damping_strategy.initialize_step(value)

@@ -11,7 +11,7 @@ from manopt_torch.training.jacobian import Network, Rows, batch_jacobian
 from manopt_torch.training.losses import Loss
 from manopt_torch.training.normal_equations import NormalSystem, Scaling, Split, normal_system
 from manopt_torch.training.recording import Recordings
-from manopt_torch.training.refusals import refuse_layers, settings
+from manopt_torch.training.refusals import refuse_layers
 from manopt_torch.training.selection import Columns
 
 # every so many steps the model is asked, on so many samples, whether it still does what was recorded
@@ -69,15 +69,14 @@ class Linearization:
         """Leave recordings behind in copies and files: they are made of what cannot be saved."""
         return {**self.__dict__, "_recordings": Recordings(), "_templates": {}, "_settings": None}
 
-    def at(self, columns: Columns, inputs: Any, targets: Any, scaling: Scaling) -> Linearized:
-        """Linearise at the present parameters.
+    def at(self, columns: Columns, inputs: Any, targets: Any, scaling: Scaling, now: Any) -> Linearized:
+        """Linearise at the present parameters; `now` are the `settings` of model and loss.
 
         Raises:
             ShapeError: if samples of inputs, targets, outputs and residuals do not match.
             OptionsError: if the outputs of single samples are not those of the batch.
         """
         size = samples(inputs, targets)
-        now = settings(self.model, self.loss)
         if now != self._settings:
             refuse_layers(self.model, self.vectorized)
             self._settings = now

@@ -66,13 +66,16 @@ def refuse_layers(model: torch.nn.Module, vectorized: bool) -> None:
 def settings(*modules: torch.nn.Module) -> tuple[Any, ...]:
     """Return what tells whether modules still do what they did, but for the values of their tensors.
 
-    These are the plain attributes of all submodules, `training` among them, and the identities of all other ones.
+    These are the plain attributes of all submodules, `training` among them, the identities of all other ones, and which
+    parameters are to be trained.
     """
     found: list[Any] = []
     for module in modules:
         for part in module.modules():
             held = part.__dict__
             found += [v if type(v) in _PLAIN else id(v) for v in held.values()]
-            found += map(id, held["_parameters"].values())
+            params = held["_parameters"].values()
+            found += map(id, params)
+            found += [p is not None and p.requires_grad for p in params]
             found += map(id, held["_buffers"].values())
     return tuple(found)

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from manopt_torch import ManifoldParameter, NonFiniteError, OptionsError, ShapeError, Sphere
 from manopt_torch.training import (
     CrossEntropyLoss,
+    HuberLoss,
     LayerSelectionStrategy,
     LevenbergMarquardtModule,
     MSELoss,
@@ -622,6 +623,18 @@ def test_inputs_that_share_memory_are_told_apart():
     module.training_step(x, y)
     fresh.training_step(x, y)
     torch.testing.assert_close(flat(model), flat(other), rtol=1e-9, atol=1e-11)
+
+
+def test_the_loss_may_be_exchanged():
+    model, other, (x, y) = net(2, 4, 3), net(2, 4, 3), data(20)
+    module = LevenbergMarquardtModule(model)
+    module.training_step(x, y)
+    other.load_state_dict(model.state_dict())
+    module.loss_fn = HuberLoss(0.1)
+    fresh = LevenbergMarquardtModule(other, HuberLoss(0.1), damping_strategy=copy.deepcopy(module.damping_strategy))
+    results = [each.training_step(x, y) for each in (module, fresh)]
+    torch.testing.assert_close(results[0].loss, results[1].loss, rtol=1e-12, atol=0)
+    torch.testing.assert_close(flat(model), flat(other), rtol=1e-12, atol=1e-13)
 
 
 class Reshaped(nn.Module):
