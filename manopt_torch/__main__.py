@@ -6,6 +6,7 @@ checked against linear algebra that knows nothing of this package; a check that 
 """
 
 import argparse
+import os
 import sys
 import time
 from importlib.util import find_spec
@@ -290,4 +291,8 @@ def _setting(arguments: list[str] | None) -> Setting:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BrokenPipeError:  # who reads, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

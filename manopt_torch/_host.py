@@ -2,14 +2,20 @@
 
 Reading a value of a device tensor makes the host wait for the device. All such reads stand inside `host_read()`,
 so that tests can forbid them everywhere else. Loops use `functional.masked`, which builds on this gate; value
-checks of arguments use `first_failures`.
+checks of arguments use `first_failures`. What belongs to a lone problem on the CPU, where nothing has to wait, is read
+without the gate, which takes longer.
 """
 
+import math
 from typing import Any
 
 import torch
 
 _depth = [0]
+# so few entries are looked at one by one in less time than a torch call takes
+_FEW = 32
+# so many entries are more than the kernel of the maximum norm is good for
+_MANY = 200
 
 
 class host_read:  # noqa: N801  (used as a statement, like torch.no_grad)
@@ -27,6 +33,21 @@ class host_read:  # noqa: N801  (used as a statement, like torch.no_grad)
 def reading_allowed() -> bool:
     """Whether the caller stands inside a `host_read()` block."""
     return _depth[0] > 0
+
+
+# the entries of a vector of a lone problem on the CPU
+numbers_of = torch.Tensor.tolist
+
+
+def largest_entry(leaf: torch.Tensor) -> float:
+    """Return the largest absolute entry of an array of a lone problem on the CPU; NaN if there is one."""
+    if leaf.dim() == 1 and 0 < leaf.numel() <= _FEW:
+        sizes = [abs(number) for number in leaf.tolist()]
+        total = sum(sizes)
+        return max(sizes) if total == total else total
+    # the maximum norm carries NaN along and, unlike others, cannot overflow; its kernel is slow for many entries
+    size = torch.linalg.vector_norm(leaf, math.inf) if leaf.numel() <= _MANY else leaf.abs().amax()
+    return size.item()
 
 
 def uploaded(
@@ -48,7 +69,9 @@ def uploaded(
     dtype = like.dtype if dtype is None else dtype
     if isinstance(values, bool | int | float):
         return torch.full((), values, dtype=dtype, device=like.device)
-    return torch.as_tensor(values).to(like.device, dtype, non_blocking=True)
+    if not isinstance(values, torch.Tensor):  # whatever torch's default dtype and device are
+        values = torch.as_tensor(values, dtype=dtype, device="cpu")
+    return values.to(like.device, dtype, non_blocking=True)
 
 
 def first_failures(

@@ -8,17 +8,20 @@ from typing import Any
 import torch
 
 from manopt_torch.errors import OptionsError
+from manopt_torch.plans.options import strict_keywords
 
 _PACKAGES = ("lightning.pytorch", "pytorch_lightning")
 
 
+@strict_keywords
 def lightning_module(module: Any, metrics: dict[str, Any] | None = None, package: str | None = None) -> Any:
     """Make a `LightningModule` of a training module, to be trained by `Trainer(...).fit(...)`.
 
     Each step logs `loss_step`, `loss_epoch`, `damping_factor`, `attempts` and the metrics. The trainer is stopped when
-    the module raises its stop flag. Checkpoints hold the parameters and the damping. `configure_optimizers` returns an
-    optimizer that does nothing, whose steps Lightning counts: `max_steps` and checkpoint callbacks go by that number.
-    No gradients are accumulated or clipped.
+    the module raises its stop flag. `Trainer.test` logs `test_loss`, and the metrics under such names;
+    `Trainer.predict` returns outputs, for batches of inputs and for pairs of inputs and targets. Checkpoints hold the
+    parameters and the damping. `configure_optimizers` returns an optimizer that does nothing, whose steps Lightning
+    counts: `max_steps` and checkpoint callbacks go by that number. No gradients are accumulated or clipped.
 
     Args:
         module: a `LevenbergMarquardtModule`, or any `torch.nn.Module` with its method `training_step`.
@@ -70,11 +73,43 @@ class StepCounter(torch.optim.Optimizer):
         """Do nothing."""
 
 
+class Evaluation:
+    """What a trainer asks of a trained module; the `LightningModule` beside it is that of the package in use."""
+
+    training_module: Any
+    metrics: dict[str, Any]
+    log_dict: Any
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Log loss and metrics; with a `validation_step`, Lightning would warn in every `fit` without such data."""
+        inputs, targets = batch
+        outputs = self._outputs(inputs)
+        numbers = {name: metric(outputs, targets) for name, metric in self.metrics.items()}
+        if hasattr(self.training_module, "loss_fn"):
+            numbers["loss"] = self.training_module.loss_fn(outputs, targets)
+        named = {f"test_{name}": float(value) for name, value in numbers.items()}
+        self.log_dict(named, on_step=False, on_epoch=True, prog_bar=True, batch_size=_size(targets))
+
+    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Any:
+        """Return the outputs of a batch: a pair is inputs and targets, as in training, a list of one its inputs."""
+        listed = isinstance(batch, (tuple, list)) and len(batch) in (1, 2)
+        return self._outputs(batch[0] if listed else batch)
+
+    def _outputs(self, inputs: Any) -> Any:
+        if isinstance(inputs, dict):
+            return self.training_module(**inputs)
+        return self.training_module(*inputs) if isinstance(inputs, (tuple, list)) else self.training_module(inputs)
+
+
+def _size(targets: Any) -> int | None:
+    return len(targets) if isinstance(targets, torch.Tensor) else None
+
+
 @lru_cache
 def _class(package: str) -> Any:
     base: Any = import_module(package).LightningModule
 
-    class LightningTraining(base):
+    class LightningTraining(Evaluation, base):
         """A training module in the hands of a Lightning trainer."""
 
         def __init__(self, training_module: Any, metrics: dict[str, Any]) -> None:
@@ -91,7 +126,7 @@ def _class(package: str) -> Any:
         def training_step(self, batch: Any, batch_idx: int) -> Any:
             inputs, targets = batch
             outputs, loss, stop, logs = self.training_module.training_step(inputs, targets)
-            size = len(targets) if isinstance(targets, torch.Tensor) else None
+            size = _size(targets)
             self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=size)
             self.optimizers().step()
             numbers = {name: metric(outputs, targets) for name, metric in self.metrics.items()}

@@ -5,13 +5,14 @@ from typing import Any
 
 import torch
 
+from manopt_torch._keywords import KnownKeywords
 from manopt_torch.errors import OptionsError
 from manopt_torch.plans.options import check_count
 from manopt_torch.problems.autodiff import grad_mode
 from manopt_torch.problems.closure import ClosureProblem
 
 
-class NevergradOptimizer(torch.optim.Optimizer):
+class NevergradOptimizer(KnownKeywords, torch.optim.Optimizer):
     r"""Let an optimizer of nevergrad choose the parameters: a `step(closure)` asks once, evaluates and tells.
 
     No gradient is used. When the budget is spent, and whenever `recommend()` is called, the parameters are put at what
@@ -97,7 +98,8 @@ class NevergradOptimizer(torch.optim.Optimizer):
         found = []
         for q in self.problem.parameters:
             # a copy: nevergrad keeps the array, and steps write into the parameter
-            start = q.detach().to("cpu", torch.float64, copy=True) if use_init else torch.zeros(q.shape).double()
+            start = q.detach().to("cpu", torch.float64, copy=True)
+            start = start if use_init else torch.zeros_like(start)
             # nevergrad's arrays have axes
             array = p.Array(init=start.reshape(q.shape or (1,)).numpy(), mutable_sigma=mutable_sigma)
             found.append(array if low is None and high is None else array.set_bounds(low, high))

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch._keywords import KnownKeywords
 from manopt_torch.adapters.scipy_views import ParameterView, ProblemView, import_scipy, minimized, paired
 from manopt_torch.directions.components import is_elementwise
 from manopt_torch.errors import OptionsError
@@ -15,7 +16,7 @@ from manopt_torch.problems.closure import ClosureProblem
 from manopt_torch.problems.counted import bare_problem
 
 
-class ScipyMinimize(torch.optim.Optimizer):
+class ScipyMinimize(KnownKeywords, torch.optim.Optimizer):
     r"""Minimise by `scipy.optimize.minimize`: one `step(closure)` is a whole minimisation.
 
     All parameters are packed into one vector of float64. Methods that take a gradient get it from the closure; those
@@ -30,7 +31,7 @@ class ScipyMinimize(torch.optim.Optimizer):
         tol: the tolerance.
         callback: called as SciPy does; raising `StopIteration` ends the minimisation.
         options: of the method.
-        jac: "autograd", or what SciPy takes, such as "2-point".
+        jac: "autograd", or what SciPy takes, such as "2-point"; not "cs", which asks for complex points.
         hess: "autograd", or what SciPy takes, such as "2-point" or `scipy.optimize.BFGS()`.
 
     Raises:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.points import first_leaf, from_vector, map_leaves, to_vector
 from manopt_torch.problems.closure import ClosureProblem
 
@@ -14,6 +15,8 @@ WITH_GRADIENT = ("cg", "bfgs", "newton-cg", "l-bfgs-b", "tnc", "slsqp", "dogleg"
 WITH_GRADIENT = (*WITH_GRADIENT, "trust-exact", "trust-constr")
 WITH_PRODUCTS = ("newton-cg", "trust-ncg", "trust-krylov", "trust-constr")
 WITH_HESSIAN = ("dogleg", "trust-exact")
+# Hessian products made together
+_AT_A_TIME = 64
 
 
 def import_scipy() -> Any:
@@ -42,6 +45,8 @@ def minimized(
     hess: Any,
 ) -> Any:
     """Call `scipy.optimize.minimize` with the derivatives that the method takes."""
+    if "cs" in (jac, hess):
+        raise OptionsError('jac="cs" and hess="cs" ask for values at complex points: "autograd" has the same digits')
     kind = "" if method is None else method.lower()
     given: dict[str, Any] = {}
     if kind in WITH_GRADIENT or not kind:
@@ -109,13 +114,20 @@ class View(ABC):
 
     def point(self, v: Any) -> Any:
         """Unpack a vector."""
-        ref = first_leaf(self.x)
-        flat = torch.tensor(v, dtype=torch.float64, device=ref.device)
+        return self.unpacked(torch.tensor(v, dtype=torch.float64, device="cpu"))
+
+    def unpacked(self, flat: torch.Tensor) -> Any:
+        """Unpack a tensor, which may be the memory of SciPy."""
+        flat = flat.to(first_leaf(self.x).device)
         return map_leaves(lambda a, b: a.to(b.dtype), from_vector(flat, self.x, self.shape), self.x)
 
     def packed(self, u: Any) -> Any:
         """Pack a tangent vector."""
-        return to_vector(u, self.shape).detach().double().cpu().numpy()
+        return self.flat(u).numpy()
+
+    def flat(self, u: Any) -> torch.Tensor:
+        """Pack a tangent vector into a tensor on the host."""
+        return to_vector(u, self.shape).detach().double().cpu()
 
     def at(self, v: Any) -> Any:
         """Return the point of a vector, the same object as long as the vector is the same."""
@@ -139,18 +151,27 @@ class View(ABC):
             self.evaluate(x, gradient=True)
         return self._found["gradient"]
 
+    def product(self, v: Any, w: Any) -> Any:
+        """Return the Hessian applied to a vector."""
+        return self.times(self.at(v), torch.from_numpy(w)).numpy()
+
     def hessian(self, v: Any) -> Any:
-        """Return the Hessian."""
-        rows = [self.product(v, row) for row in torch.eye(v.size, dtype=torch.float64).numpy()]
-        return torch.stack([torch.from_numpy(row) for row in rows], 1).numpy()
+        """Return the Hessian, its products with the basis many at a time where `torch.func.vmap` can take the cost."""
+        x, basis = self.at(v), torch.eye(v.size, dtype=torch.float64, device="cpu")
+        self.times(x, basis[0])  # the graph is made outside
+        try:
+            rows = torch.func.vmap(lambda w: self.times(x, w), chunk_size=_AT_A_TIME)(basis)
+        except RuntimeError:
+            rows = torch.stack([self.times(x, w) for w in basis])
+        return rows.mT.numpy()
 
     @abstractmethod
     def evaluate(self, x: Any, gradient: bool = False) -> None:
         """Fill in the value, and the gradient if asked for."""
 
     @abstractmethod
-    def product(self, v: Any, w: Any) -> Any:
-        """Return the Hessian applied to a vector."""
+    def times(self, x: Any, w: torch.Tensor) -> torch.Tensor:
+        """Return the Hessian at the point asked for last, applied to a packed vector."""
 
 
 class ProblemView(View):
@@ -174,10 +195,9 @@ class ProblemView(View):
         else:
             found["value"] = self.problem.get_cost(x)
 
-    def product(self, v: Any, w: Any) -> Any:
-        """Multiply."""
-        x = self.at(v)
-        return self.packed(self.problem.get_hessian(x, self.point(w)))
+    def times(self, x: Any, w: torch.Tensor) -> torch.Tensor:
+        """Multiply; the problem keeps the graph of the gradient."""
+        return self.flat(self.problem.get_hessian(x, self.unpacked(w)))
 
 
 class ParameterView(View):
@@ -196,10 +216,10 @@ class ParameterView(View):
         else:
             found["value"] = problem.get_cost(x)
 
-    def product(self, v: Any, w: Any) -> Any:
+    def times(self, x: Any, w: torch.Tensor) -> torch.Tensor:
         """Multiply; the graph of the gradient is kept for the point."""
-        x, found = self.at(v), self._found
+        found, problem = self._found, self.problem
         if "graph" not in found:
-            self.problem.move_to(x)
-            found["graph"] = self.problem.linearize(x)
-        return self.packed(self.problem.hessian_from(x, found["graph"], self.point(w)))
+            problem.move_to(x)
+            found["graph"] = problem.linearize(x)
+        return self.flat(problem.hessian_from(x, found["graph"], self.unpacked(w)))

@@ -25,7 +25,18 @@ class Proposal:
     """
 
     __slots__ = (
-        *("_change", "_difference", "along", "carried", "gradient", "inner", "preconditioned", "slope", "square", "x"),
+        *(
+            "_carried_gradient",
+            "_change",
+            "along",
+            "carried",
+            "gradient",
+            "inner",
+            "preconditioned",
+            "slope",
+            "square",
+            "x",
+        ),
     )
 
     def __init__(
@@ -40,7 +51,7 @@ class Proposal:
         self.inner = inner
         self.slope: Any = None  # of the new direction, once the coefficient is known
         self._change: Any = None
-        self._difference: Any = None
+        self._carried_gradient: Any = None
 
     def change(self, p: Any, o: Any) -> Any:
         r"""Return the change of the gradient, $y = g_+ - \mathcal T g$, computed once for all rules of a step."""
@@ -48,15 +59,24 @@ class Proposal:
             self._change = o.lane.minus(self.gradient, p.M.transport(o.x, self.x, o.gradient))
         return self._change
 
-    def difference(self, p: Any, o: Any) -> Any:
-        r"""Return what has the same inner products with tangent vectors at the new point as `change` has.
+    def along_change(self, p: Any, o: Any) -> Any:
+        r"""Return $\langle y, \mathcal T\delta\rangle$ as the difference of two slopes."""
+        return self.along - o.lane.scalar(self.inner(self._former(p, o), self.carried))
 
-        Where $\mathcal T$ is the orthogonal projection this is $g_+ - g$: one transport less.
-        """
-        if self._difference is None:
+    def square_change(self, p: Any, o: Any) -> Any:
+        r"""Return $\langle P g_+, y\rangle$, likewise."""
+        return self.square - self.mixed(p, o)
+
+    def mixed(self, p: Any, o: Any) -> Any:
+        r"""Return $\langle P g_+, \mathcal T g\rangle$."""
+        return o.lane.scalar(self.inner(self.preconditioned, self._former(p, o)))
+
+    def _former(self, p: Any, o: Any) -> Any:
+        r"""Return what has the same inner products with tangent vectors at the new point as $\mathcal T g$ has."""
+        if self._carried_gradient is None:
             projects = p.M.is_embedded and type(p.M).transport is Manifold.transport
-            self._difference = o.lane.minus(self.gradient, o.gradient) if projects else self.change(p, o)
-        return self._difference
+            self._carried_gradient = o.gradient if projects else p.M.transport(o.x, self.x, o.gradient)
+        return self._carried_gradient
 
 
 class ConjugateCoefficient(Functor, ABC):

@@ -29,7 +29,7 @@ class PolakRibiereCoefficient(ConjugateCoefficient):
 
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Return the ratio."""
-        return _clipped(o.lane, o.lane.div(_by_change(p, o), o.square), self.nonnegative)
+        return _clipped(o.lane, o.lane.div(o.proposal.square_change(p, o), o.square), self.nonnegative)
 
 
 @dataclass(eq=False, repr=False)
@@ -53,10 +53,8 @@ class HestenesStiefelCoefficient(ConjugateCoefficient):
 
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Return the ratio."""
-        lane, q = o.lane, o.proposal
-        y = q.difference(p, o)
-        beta = lane.div(lane.scalar(q.inner(q.preconditioned, y)), lane.scalar(q.inner(y, q.carried)))
-        return _clipped(lane, beta, self.nonnegative)
+        q = o.proposal
+        return _clipped(o.lane, o.lane.div(q.square_change(p, o), q.along_change(p, o)), self.nonnegative)
 
 
 @dataclass(eq=False, repr=False)
@@ -78,7 +76,7 @@ class LiuStoreyCoefficient(ConjugateCoefficient):
 
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Return the ratio."""
-        return _clipped(o.lane, o.lane.div(_by_change(p, o), -o.slope), self.nonnegative)
+        return _clipped(o.lane, o.lane.div(o.proposal.square_change(p, o), -o.slope), self.nonnegative)
 
 
 @dataclass(eq=False, repr=False)
@@ -123,11 +121,6 @@ class HagerZhangCoefficient(ConjugateCoefficient):
         former = o.square if plain else lane.scalar(M.inner(o.x, o.gradient, o.gradient))
         limit = lane.sqrt(squared_length) * lane.min(lane.sqrt(former), self.eta)
         return lane.max(lane.div(above, below), lane.div(-1.0, limit))
-
-
-def _by_change(p: Any, o: Any) -> Any:
-    q = o.proposal
-    return o.lane.scalar(q.inner(q.preconditioned, q.difference(p, o)))
 
 
 def _clipped(lane: Any, beta: Any, nonnegative: bool) -> Any:

@@ -53,8 +53,8 @@ class DaiYuanCoefficient(ConjugateCoefficient):
 
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Return the ratio."""
-        lane, q = o.lane, o.proposal
-        return lane.div(q.square, lane.scalar(q.inner(q.difference(p, o), q.carried)))
+        q = o.proposal
+        return o.lane.div(q.square, q.along_change(p, o))
 
 
 class ConjugateDescentCoefficient(ConjugateCoefficient):

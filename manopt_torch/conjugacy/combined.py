@@ -86,9 +86,7 @@ class BealeRestartCoefficient(ConjugateCoefficient):
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Return the coefficient, or zero."""
         lane, q = o.lane, o.proposal
-        # <g+, P T g> = <P g+, g+ - y>
-        mixed = q.square - lane.scalar(q.inner(q.preconditioned, q.difference(p, o)))
-        far = abs(mixed) > self.threshold * q.square
+        far = abs(q.mixed(p, o)) > self.threshold * q.square
         beta = lane.answer(self.coefficient(p, o, i))
         return lane.where(far, 0.0, beta)
 

@@ -139,7 +139,7 @@ class CoordinateMomentumRule(DirectionRule):
         share, generator = 1 - self.dampening, generator_for(self.seed, memory["count"])
 
         def chosen(ndim: int, a: torch.Tensor) -> torch.Tensor:
-            draws = torch.rand(a.shape[a.dim() - ndim :], generator=generator, dtype=torch.float64)
+            draws = torch.rand(a.shape[a.dim() - ndim :], generator=generator, dtype=torch.float64, device="cpu")
             return uploaded(draws < self.probability, a, torch.bool)
 
         former, mask = memory["velocity"], map_shaped(chosen, p.M.point_shape, u)

@@ -19,7 +19,7 @@ def generator_for(seed: int, count: int) -> torch.Generator:
     """Return the generator of draw number `count`, counted from 0.
 
     There is no running generator to remember: a run taken up from a checkpoint draws what the uninterrupted run would.
-    Numbers are drawn on the CPU, so that they are the same on every device.
+    Numbers are drawn on the CPU, whatever torch's default device is, so that they are the same on every device.
     """
     return torch.Generator().manual_seed(seed * _STRIDE + count)
 
@@ -52,10 +52,10 @@ def drawn(distribution: str | Callable[..., Any], n: int, generator: torch.Gener
             raise ShapeError(f"distribution({n}, generator) must return a tensor of shape ({n},), got {got}")
         return c
     if distribution == "rademacher":
-        return 2.0 * torch.randint(2, (n,), generator=generator) - 1.0
+        return 2.0 * torch.randint(2, (n,), generator=generator, dtype=torch.float64, device="cpu") - 1.0
     if distribution == "uniform":
-        return (2 * torch.rand(n, generator=generator, dtype=torch.float64) - 1) * math.sqrt(3.0)
-    c = torch.randn(n, generator=generator, dtype=torch.float64)
+        return (2 * torch.rand(n, generator=generator, dtype=torch.float64, device="cpu") - 1) * math.sqrt(3.0)
+    c = torch.randn(n, generator=generator, dtype=torch.float64, device="cpu")
     return c if distribution == "normal" else c * (math.sqrt(n) / torch.linalg.vector_norm(c))
 
 

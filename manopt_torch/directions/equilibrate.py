@@ -82,7 +82,7 @@ class EquilibratedRule(DirectionRule):
             return self.probe(p, o, i)
         generator = generator_for(self.seed, count)
         if self.probe == "normal":
-            c = torch.randn(p.M.dim, generator=generator, dtype=torch.float64)
+            c = torch.randn(p.M.dim, generator=generator, dtype=torch.float64, device="cpu")
         else:
-            c = 2.0 * torch.randint(2, (p.M.dim,), generator=generator) - 1.0
+            c = 2.0 * torch.randint(2, (p.M.dim,), generator=generator, dtype=torch.float64, device="cpu") - 1.0
         return tangent_of(p, o, c)

@@ -112,7 +112,7 @@ class DropoutRule(DirectionRule):
         generator = generator_for(self.seed, memory["count"])
         memory["count"] += 1
         kept = draw_components(
-            p.M, u, lambda shape: torch.rand(shape, generator=generator, dtype=torch.float64) >= self.drop
+            p.M, u, lambda shape: torch.rand(shape, generator=generator, dtype=torch.float64, device="cpu") >= self.drop
         )
         factor = 1 / (1 - self.drop) if self.rescale else 1.0
         return map_leaves(lambda a, k: a * (uploaded(k, a) * factor), u, kept)

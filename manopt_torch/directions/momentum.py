@@ -1,6 +1,6 @@
 """Momentum: directions that remember the former ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.plans.options import check_range
 
 VARIANTS = ("torch", "downhill")
+DAMPED = ("gradient", "velocity")
 
 
 @dataclass(eq=False, repr=False)
@@ -21,10 +22,14 @@ class HeavyBallRule(DirectionRule):
     With a constant step size $s$ on Euclidean space this is `torch.optim.SGD(lr=s, momentum=mu, dampening=tau)`. It
     damps zigzagging in valleys; an effective step is $1 / (1 - \mu)$ times as long as without.
 
+    With `damped="velocity"` the velocity counts for less instead of the gradient, as in torchzero:
+    $v_i = \mu\,\mathcal T v_{i-1} + u_i$ and $d_i = u_i + (1 - \tau)\,\mu\,\mathcal T v_{i-1}$.
+
     Args:
         momentum: $\mu \in [0, 1)$.
         dampening: $\tau \in [0, 1]$.
         inner: rule whose direction $u_i$ is; None is the gradient.
+        damped: what $\tau$ takes from, "gradient" or "velocity".
 
     Raises:
         OptionsError: if a parameter is out of its range.
@@ -44,6 +49,7 @@ class HeavyBallRule(DirectionRule):
     momentum: float = 0.9
     dampening: float = 0.0
     inner: DirectionRule | None = None
+    damped: str = field(default="gradient", kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -55,7 +61,12 @@ class HeavyBallRule(DirectionRule):
 
     def change(self, p: Any, o: Any, i: int, u: Any) -> Any:
         """Add to the velocity."""
-        return _advance(self, p, o, u)
+        memory = carried(self, p, o, "velocity")
+        former, v = memory["velocity"], _advance(self, memory, u)
+        if self.damped == "gradient" or not self.dampening:
+            return v
+        share = (1 - self.dampening) * self.momentum
+        return map_leaves(lambda a, b: torch.add(a, b, alpha=share), u, former)
 
 
 @dataclass(eq=False, repr=False)
@@ -64,7 +75,8 @@ class NesterovRule(DirectionRule):
 
     With the velocity $v_i = \mu\,\mathcal T v_{i-1} + (1 - \tau)\,u_i$, $v_1 = u_1$,
 
-    - "torch": $d_i = u_i + \mu v_i$, as `torch.optim.SGD(nesterov=True)`;
+    - "torch": $d_i = u_i + \mu v_i$, as `torch.optim.SGD(nesterov=True)`; with `damped="velocity"`
+      $v_i = \mu\,\mathcal T v_{i-1} + u_i$ and $d_i = u_i + (1 - \tau)\,\mu v_i$, as in torchzero;
     - "downhill": $v_i = \mu^2\,\mathcal T v_{i-1} + (1 + \mu)\,u_i$ and $d_i = v_i$, as the package downhill does: a
       heavy ball with momentum $\mu^2$ and a step $1 + \mu$ times as long.
 
@@ -75,6 +87,7 @@ class NesterovRule(DirectionRule):
         dampening: $\tau \in [0, 1]$; for "torch" only.
         variant: "torch" or "downhill".
         inner: rule whose direction $u_i$ is; None is the gradient.
+        damped: what $\tau$ takes from, "gradient" or "velocity".
 
     Raises:
         OptionsError: if a parameter is out of its range.
@@ -91,6 +104,7 @@ class NesterovRule(DirectionRule):
     dampening: float = 0.0
     variant: str = "torch"
     inner: DirectionRule | None = None
+    damped: str = field(default="gradient", kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -106,20 +120,19 @@ class NesterovRule(DirectionRule):
 
     def change(self, p: Any, o: Any, i: int, u: Any) -> Any:
         """Add to the velocity, and look ahead."""
-        mu = self.momentum
+        mu, memory = self.momentum, carried(self, p, o, "velocity")
         if self.variant == "torch":
-            v = _advance(self, p, o, u)
-            return map_leaves(lambda a, b: torch.add(a, b, alpha=mu), u, v)
-        memory = carried(self, p, o, "velocity")
+            share = mu if self.damped == "gradient" else (1 - self.dampening) * mu
+            return map_leaves(lambda a, b: torch.add(a, b, alpha=share), u, _advance(self, memory, u))
         v = map_leaves(lambda b, a: torch.add(b * mu**2, a, alpha=1 + mu), memory["velocity"], u)
         memory["velocity"] = v
         return v
 
 
-def _advance(rule: HeavyBallRule | NesterovRule, p: Any, o: Any, u: Any) -> Any:
+def _advance(rule: HeavyBallRule | NesterovRule, memory: dict[str, Any], u: Any) -> Any:
     """Return the new velocity, and remember it."""
-    memory = carried(rule, p, o, "velocity")
-    mu, share = rule.momentum, 1 - rule.dampening if memory["count"] else 1.0
+    dampened = memory["count"] and rule.damped == "gradient"
+    mu, share = rule.momentum, 1 - rule.dampening if dampened else 1.0
     v = map_leaves(lambda b, a: torch.add(b * mu, a, alpha=share), memory["velocity"], u)
     memory["velocity"], memory["count"] = v, memory["count"] + 1
     return v
@@ -128,3 +141,5 @@ def _advance(rule: HeavyBallRule | NesterovRule, p: Any, o: Any, u: Any) -> Any:
 def _check_momentum(rule: HeavyBallRule | NesterovRule) -> None:
     check_range(rule, "momentum", 0.0, 1.0, open_low=False)
     check_range(rule, "dampening", 0.0, 1.0, open_low=False, open_high=False)
+    if rule.damped not in DAMPED:
+        raise OptionsError(f"{type(rule).__name__}: damped must be one of {', '.join(DAMPED)}, got {rule.damped!r}")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -10,7 +10,7 @@ import torch
 from manopt_torch.directions.base import DirectionRule
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.points import from_vector, map_shaped, to_vector
-from manopt_torch.plans.options import check_range
+from manopt_torch.plans.options import check_count, check_range
 
 
 @dataclass(eq=False, repr=False)
@@ -65,6 +65,7 @@ class LaplacianSmoothingRule(DirectionRule):
     Args:
         sigma: $\sigma \ge 0$.
         layerwise: whether each tensor of a point is smoothed on its own; else they are laid side by side.
+        min_numel: how many entries a tensor must have to be smoothed on its own; smaller ones stay as they are.
         inner: rule whose direction $u$ is; None is the gradient.
 
     Raises:
@@ -83,23 +84,28 @@ class LaplacianSmoothingRule(DirectionRule):
     sigma: float = 1.0
     layerwise: bool = True
     inner: DirectionRule | None = None
+    min_numel: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Check the range."""
+        """Check the ranges."""
         check_range(self, "sigma", 0.0, math.inf, open_low=False)
+        check_count(self, "min_numel", 1)
 
     def change(self, p: Any, o: Any, i: int, u: Any) -> Any:
         """Divide the Fourier coefficients."""
         shape = p.M.point_shape
         if self.layerwise:
-            return map_shaped(self._smoothed, shape, u)
+            return map_shaped(self._layer, shape, u)
         return from_vector(self._smoothed(1, to_vector(u, shape)), u, shape)
+
+    def _layer(self, ndim: int, u: torch.Tensor) -> torch.Tensor:
+        return self._smoothed(ndim, u) if math.prod(u.shape[u.dim() - ndim :]) >= self.min_numel else u
 
     def _smoothed(self, ndim: int, u: torch.Tensor) -> torch.Tensor:
         if not ndim:
             return u
-        rows = u.flatten(-ndim)
+        rows = u.flatten(-ndim).to(torch.promote_types(u.dtype, torch.float32))  # there is no transform of halves
         n = rows.shape[-1]
-        k = torch.arange(n // 2 + 1, dtype=u.dtype, device=u.device)
+        k = torch.arange(n // 2 + 1, dtype=rows.dtype, device=u.device)
         divisor = 1 + 2 * self.sigma * (1 - torch.cos(2 * math.pi / n * k))
-        return torch.fft.irfft(torch.fft.rfft(rows) / divisor, n=n).reshape(u.shape)
+        return torch.fft.irfft(torch.fft.rfft(rows) / divisor, n=n).reshape(u.shape).to(u.dtype)

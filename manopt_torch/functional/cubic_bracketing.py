@@ -15,7 +15,7 @@ class CubicRule(NamedTuple):
 
     increase: float
     sufficient_curvature: float
-    min_bracket_width: float
+    min_bracket_width: float  # relative to steps below 1
     hybrid: bool
     max_trials: int
 
@@ -63,13 +63,14 @@ def cubic_bracketing(ray: Ray, step: Scalar, active: Mask, rule: CubicRule) -> F
         state = _take_in(lane, state, End(*at[:3]), rule)
         bracketing = state.phase == _BRACKET
         at_end = bracketing & (step >= ray.longest)
-        narrow = lane.not_(bracketing) & (abs(state.a.step - state.b.step) <= rule.min_bracket_width)
+        narrow = lane.not_(bracketing) & (abs(state.a.step - state.b.step) <= _least_width(lane, state, rule))
         if rounds == ROUNDS_BEFORE_FLOOR:
             floor = ray.smallest()
         # a narrow bracket at the start holds no step yet: there is a wall, or a steep rise
         ends = flat | at_end | (narrow & (best.step > 0.0))
-        searching = searching & lane.not_(ends) & (step > floor)
+        searching = searching & lane.not_(ends) & (bracketing | (step > floor))
         state, following = _choose(lane, state, End(*at[:3]), rule)
+        following = lane.where(bracketing, lane.max(following, floor), following)
         step = lane.where(searching, lane.min(following, ray.longest), step)
     return found(best, active)
 
@@ -101,12 +102,17 @@ def _choose(lane: Any, state: _State, c: End, rule: CubicRule) -> tuple[_State, 
     follow_up = inside & convex & (abs(old.step - c.step) <= state.span) & lane.not_(start_over)
     candidate = lane.where(start_over, by_ends, by_last)
     candidate = lane.where(lane.isfinite(candidate), candidate, middle)
-    interpolated = kept_apart(lane, a.step, b.step, candidate, rule.min_bracket_width)
+    interpolated = kept_apart(lane, a.step, b.step, candidate, _least_width(lane, state, rule))
     following = lane.where(start_over | follow_up, interpolated, middle)
     following = lane.where(phase == _BRACKET, rule.increase * c.step, following)
     chosen = lane.where(start_over, _CUBIC, lane.where(follow_up, _FOLLOW_UP, _MIDDLE))
     span = lane.where(start_over, 2.0 * abs(a.step - b.step), state.span)
     return state._replace(phase=lane.where(phase == _BRACKET, _BRACKET, chosen), span=span), following
+
+
+def _least_width(lane: Any, state: _State, rule: CubicRule) -> Scalar:
+    """Return the width of a narrow bracket: steps below 1 are measured by their own size."""
+    return rule.min_bracket_width * lane.min(lane.max(state.a.step, state.b.step), 1.0)
 
 
 def narrowed(lane: Any, a: End, b: End, c: End) -> tuple[End, End]:
@@ -133,7 +139,7 @@ def cubic_minimum(lane: Any, a: End, b: End) -> Scalar:
     return b.step - width * lane.div(b.slope + root - d, b.slope - a.slope + 2.0 * root)
 
 
-def kept_apart(lane: Any, a: Scalar, b: Scalar, c: Scalar, distance: float) -> Scalar:
+def kept_apart(lane: Any, a: Scalar, b: Scalar, c: Scalar, distance: Scalar) -> Scalar:
     """Move a trial `c` to a distance from both ends of the bracket, to the middle if there is no room."""
     low, high, middle = lane.min(a, b), lane.max(a, b), 0.5 * (a + b)
     upper_half = c > middle

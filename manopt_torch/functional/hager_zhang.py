@@ -66,7 +66,9 @@ def hager_zhang(ray: Ray, step: Scalar, active: Mask, rule: HagerZhangRule) -> F
         narrow = bracket.a >= (1.0 - _NARROW) * bracket.b
         if rounds == ROUNDS_BEFORE_FLOOR:
             floor = ray.smallest()
-        searching = searching & lane.not_(good | at_end | narrow) & (step > floor)
+        expanding = bracket.phase == _BRACKET
+        searching = searching & lane.not_(good | at_end | narrow) & (expanding | (step > floor))
+        following = lane.where(expanding, lane.max(following, floor), following)
         step = lane.where(searching, lane.min(following, ray.longest), step)
     return found(best, active)
 

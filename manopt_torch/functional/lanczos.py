@@ -82,7 +82,9 @@ def minimize_cubic(
     most: int,
     krylov: Krylov | None = None,
 ) -> CubicStep:
-    r"""Grow the Krylov space until $\lVert\nabla m(u)\rVert \le \theta\lVert u\rVert^2$ for every problem.
+    r"""Grow the Krylov space until $\lVert\nabla m(u)\rVert \le \theta\min(\lVert u\rVert^2, \lVert g\rVert)$ for all.
+
+    A cost with small derivatives takes long steps: there the square alone would end each iteration with one vector.
 
     Args:
         lane: the lane of the run.
@@ -99,7 +101,8 @@ def minimize_cubic(
     zero = lane.full(0.0)
     squared = fall = zero
     count, lam, kept, k = lane.full(0), None, [], 0
-    while k < most and lane.any(run):
+    # in a batch somebody is active, and a round for nobody would change nothing: the first is not asked for
+    while k < most and ((not k and not lane.lone) or lane.any(run)):
         if len(krylov.diagonal) == k:
             krylov.grow(run)
         k += 1
@@ -111,7 +114,7 @@ def minimize_cubic(
         kept.append(zero)
         kept = [lane.where(run, new, old) for new, old in zip(y, kept, strict=True)]
         count = count + run
-        run = run & lane.not_(krylov.beside[k - 1] * abs(y[-1]) <= theta * squared)
+        run = run & lane.not_(krylov.beside[k - 1] * abs(y[-1]) <= theta * lane.min(squared, gamma))
     u = map_leaves(torch.zeros_like, model.gradient)
     for c, q in zip(kept, krylov.vectors, strict=False):
         u = lane.axpy(u, c, q)

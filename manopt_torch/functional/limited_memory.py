@@ -71,20 +71,21 @@ def two_loop(
     axis = len(lane.shape)
     products = M.inner(new_axis(x, M.point_shape), steps, changes)
     positive = products > 0
-    reciprocals = torch.where(positive, 1.0, 0.0) / torch.where(positive, products, 1.0)
+    reciprocals = positive.to(products.dtype) / torch.where(positive, products, 1.0)
     s, y = _slots(steps, axis, used), _slots(changes, axis, used)
     rho = [lane.scalar(part) for part in reciprocals.unbind(-1)[-used:]]
     shares: list[Scalar] = []
+    inner = M.inner_at(x)
     for k in reversed(range(used)):
-        share = rho[k] * lane.scalar(M.inner(x, s[k], q))
+        share = rho[k] * lane.scalar(inner(s[k], q))
         q = lane.axpy(q, -share, y[k])
         shares.append(share)
-    squared = lane.scalar(M.inner(x, y[-1], y[-1]))
+    squared = lane.scalar(inner(y[-1], y[-1]))
     known: Any = rho[-1] > 0.0
     ratio: Any = lane.where(known, rho[-1] * squared, 1.0)
     r = initial(q, lane.div(1.0, ratio))
     for k, share in zip(range(used), reversed(shares), strict=True):
-        r = lane.axpy(r, share - rho[k] * lane.scalar(M.inner(x, y[k], r)), s[k])
+        r = lane.axpy(r, share - rho[k] * lane.scalar(inner(y[k], r)), s[k])
     return r
 
 

@@ -16,15 +16,15 @@ import torch
 from torch import Tensor
 
 from manopt_torch._host import host_read as host_read
+from manopt_torch._host import largest_entry
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import axpy, expand_right, first_leaf, leaves, map_leaves, scale
 
 # On the meta device nothing can be read: loops are told "active" twice, then "done", so that all code paths run.
 _META_CYCLE = 3
+_CPU = torch.device("cpu")  # whatever torch's default device is
 # so few entries are looked at one by one in less time than a torch call takes
 _FEW = 32
-# so many entries are more than the kernel of the maximum norm is good for
-_MANY = 200
 # so many entries are more than the cache of a core holds
 _LARGE = 200_000
 _meta_calls = [0]
@@ -55,13 +55,6 @@ def count_active(mask: Tensor | bool) -> int:
         return int(torch.count_nonzero(mask).item())
 
 
-def largest_entry(leaf: Tensor) -> float:
-    """Return the largest absolute entry; NaN if there is one."""
-    # the maximum norm carries NaN along and, unlike others, cannot overflow; its kernel is slow for many entries
-    size = torch.linalg.vector_norm(leaf, math.inf) if leaf.numel() <= _MANY else leaf.abs().amax()
-    return size.item()
-
-
 class Lone:
     """The lane of one problem without batch axes on the CPU: scalars are Python floats, masks Python bools."""
 
@@ -74,10 +67,14 @@ class Lone:
 
     def scalar(self, value: Any) -> Any:
         """Turn a `()` tensor into a number."""
+        if type(value) is float:
+            return value
         try:
             return value.item()  # what is asked nearly always
         except AttributeError:
             return value
+
+    answer = scalar  # of what a functor has answered, a number or a tensor
 
     def trial_cost(self, value: Tensor) -> float:
         """Turn the cost of a trial into a number: infinity, which no test accepts, if it is not finite."""
@@ -87,10 +84,6 @@ class Lone:
     def full(self, value: Any) -> Any:
         """Return a scalar that is `value` for every problem."""
         return value
-
-    def answer(self, value: Any) -> Any:
-        """Return what a functor has answered, a number or a tensor, as a scalar."""
-        return value if type(value) is float else self.scalar(value)
 
     def any(self, mask: bool) -> bool:
         """Tell whether the mask holds for any problem."""
@@ -120,7 +113,7 @@ class Lone:
 
     def sqrt(self, value: float) -> float:
         """Return the square root, rounded as torch rounds it; NaN for negative numbers."""
-        return torch.scalar_tensor(value, dtype=torch.float64).sqrt_().item()
+        return torch.scalar_tensor(value, dtype=torch.float64, device=_CPU).sqrt_().item()
 
     def div(self, a: float, b: float) -> float:
         """Divide as IEEE 754 does, also by zero."""
@@ -139,7 +132,10 @@ class Lone:
     def axpy(self, x: Any, s: float, u: Any) -> Any:
         """Return `x + s * u` for points or tangents."""
         if isinstance(x, Tensor):
-            return axpy(x, u, s, 0)
+            try:  # at once what succeeds nearly always
+                return torch.add(x, u, alpha=s)
+            except RuntimeError:
+                return axpy(x, u, s, 0)
         return map_leaves(lambda a, b: axpy(a, b, s, 0), x, u)
 
     def scale(self, s: float, u: Any) -> Any:
@@ -152,6 +148,8 @@ class Lone:
 
     def size(self, u: Any) -> float:
         """Return the largest absolute entry of a point or tangent; NaN if there is one."""
+        if isinstance(u, Tensor):
+            return largest_entry(u)
         sizes = [largest_entry(leaf) for leaf in leaves(u)]
         return sizes[0] if len(sizes) == 1 else math.nan if any(s != s for s in sizes) else max(sizes)
 
@@ -296,4 +294,4 @@ Lane = Lone | Batch
 def lane_for(M: Manifold, x: Any) -> Lane:
     """Choose the lane of a run from its start: `Lone` without batch axes on the CPU, else `Batch`."""
     batch, ref = M.batch_shape(x), first_leaf(x)
-    return Lone() if not batch and ref.device.type == "cpu" else Batch(batch, ref)
+    return Lone() if not batch and ref.is_cpu else Batch(batch, ref)

@@ -34,6 +34,7 @@ class Ray(NamedTuple):
     differentiate: Callable[[Trial], tuple[Any, Scalar]]  # gradient and slope at a trial
     smallest: Callable[[], Scalar]  # step below which rounding swallows the move
     squared_length: Callable[[], Scalar]  # of the direction
+    reached: Scalar = 0.0  # how far a former search has gone without finding an end
 
     def length(self) -> Scalar:
         """Return the length of the direction."""

@@ -12,6 +12,7 @@ References: [Steihaug:1983]; [Toint:1981]; [AbsilBakerGallivan:2007]; [ConnGould
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -32,7 +33,8 @@ INNER_REASONS = (
 )
 
 
-class QuadraticModel(NamedTuple):
+@dataclass(eq=False, slots=True)
+class QuadraticModel:
     """The quadratic model at a point."""
 
     M: Manifold
@@ -40,9 +42,13 @@ class QuadraticModel(NamedTuple):
     gradient: Tangent
     hessian: Callable[[Tangent], Tangent]
     precondition: Callable[[Tangent], Tangent] | None = None
-    # whether `hessian` is known to be symmetric: then each iteration lowers the model by what theory says
-    symmetric: bool = False
+    symmetric: bool = False  # known to be: then each iteration lowers the model by what theory says
     norm: Scalar = None  # of the gradient, where it is known
+    inner: Callable[[Tangent, Tangent], Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Ask for the inner product at the point, once for all iterations."""
+        self.inner = self.M.inner_at(self.x)
 
 
 class CGState(NamedTuple):
@@ -81,14 +87,14 @@ def start_cg(lane: Any, model: QuadraticModel, active: Mask, eta: Tangent | None
         active: the problems that iterate; those with gradient zero are done at once.
         eta: a tangent vector inside the trust region.
     """
-    M, x, g = model.M, model.x, model.gradient
+    g = model.gradient
     start = map_leaves(torch.zeros_like, g) if eta is None else eta
     residual = g if eta is None else map_leaves(torch.add, g, model.hessian(eta))
     known = None if eta is not None or model.norm is None else model.norm * model.norm
     z, zr, rr = _preconditioned(lane, model, residual, known)
     ee = ed = fall = lane.full(0.0)
     if eta is not None:
-        ee, ed = lane.scalar(M.inner(x, eta, eta)), -lane.scalar(M.inner(x, eta, z))
+        ee, ed = lane.scalar(model.inner(eta, eta)), -lane.scalar(model.inner(eta, z))
         fall = _fall(lane, model, eta, residual)
     run = active & (zr > 0)
     return CGState(start, fall, run, lane.where(run, 0, RESIDUAL), lane.full(0), residual, z, zr, rr, ed, zr, ee)
@@ -104,7 +110,7 @@ def multiply(lane: Any, model: QuadraticModel, now: CGState, first: bool) -> Pas
         first: whether it is the first iteration of all.
     """
     hs = model.hessian(now.s)
-    return Past(now, hs, lane.scalar(model.M.inner(model.x, now.s, hs)), first)
+    return Past(now, hs, lane.scalar(model.inner(now.s, hs)), first)
 
 
 def advance(lane: Any, model: QuadraticModel, radius: Scalar | None, target: Scalar, past: Past) -> CGState:
@@ -174,17 +180,17 @@ def _preconditioned(
     lane: Any, model: QuadraticModel, residual: Tangent, squared: Scalar = None
 ) -> tuple[Tangent, Scalar, Scalar]:
     """Return the preconditioned residual, its product with the residual, and the squared norm of the residual."""
-    rr = lane.scalar(model.M.inner(model.x, residual, residual)) if squared is None else squared
+    rr = lane.scalar(model.inner(residual, residual)) if squared is None else squared
     if model.precondition is None:
         return residual, rr, rr
     z = model.precondition(residual)
-    return z, lane.scalar(model.M.inner(model.x, residual, z)), rr
+    return z, lane.scalar(model.inner(residual, z)), rr
 
 
 def _fall(lane: Any, model: QuadraticModel, eta: Tangent, residual: Tangent) -> Scalar:
     r"""Return $-m(\eta)$ from the residual: $m(\eta) = \frac12\langle\eta, g + r\rangle$."""
     both = map_leaves(torch.add, model.gradient, residual)
-    return -0.5 * lane.scalar(model.M.inner(model.x, eta, both))
+    return -0.5 * lane.scalar(model.inner(eta, both))
 
 
 def _without_radius(lane: Any, alpha: Scalar, first: bool) -> Scalar:
@@ -240,7 +246,8 @@ def truncated_cg(
     now = start_cg(lane, model, active, eta)
     target = residual_target(lane, now, rule.theta, rule.kappa)
     for rounds in range(rule.most):
-        if not lane.any(now.run):
+        # in a batch somebody is active, and a round for nobody would change nothing: the first is not asked for
+        if (rounds or lane.lone) and not lane.any(now.run):
             return now
         past = multiply(lane, model, now, rounds == 0)
         if path is not None and now.ee < remember * remember:
@@ -275,9 +282,9 @@ def rewind(lane: Any, model: QuadraticModel, radius: Scalar, path: list[Past]) -
 
 def cauchy_point(lane: Any, model: QuadraticModel, radius: Scalar, state: CGState) -> CGState:
     """Return the minimiser of the model along its gradient where that is better than `state`; one more product."""
-    M, x, g = model.M, model.x, model.gradient
+    g = model.gradient
     hg = model.hessian(g)
-    squared, curvature = lane.scalar(M.inner(x, g, g)), lane.scalar(M.inner(x, g, hg))
+    squared, curvature = lane.scalar(model.inner(g, g)), lane.scalar(model.inner(g, hg))
     edge = lane.div(radius, lane.sqrt(squared))
     free = lane.div(squared, curvature)
     inside = (curvature > 0) & (free < edge)

@@ -20,8 +20,12 @@ class RadiusRule(NamedTuple):
     augmentation_factor: float
 
 
-def model_quality(lane: Any, former: Scalar, cost: Scalar, decrease: Scalar, rounding: float) -> tuple[Scalar, Mask]:
+def model_quality(
+    lane: Any, former: Scalar, cost: Scalar, decrease: Scalar, rounding: float, size: Scalar = 1.0
+) -> tuple[Scalar, Mask]:
     r"""Return $\rho$, the decrease of the cost over that of the model, and where the model does decrease.
+
+    Noise excuses a rise of the cost only where the model has promised no more than that.
 
     Args:
         lane: the lane of the run.
@@ -29,10 +33,12 @@ def model_quality(lane: Any, former: Scalar, cost: Scalar, decrease: Scalar, rou
         cost: the cost after it; not finite is a decrease of minus infinity.
         decrease: what the model promised.
         rounding: added to both decreases, relative to the cost: noise rejects no step near a minimum.
+        size: of the cost, as its rounding goes.
     """
-    noise = rounding * lane.max(abs(former), 1.0)
+    noise = rounding * size
     expected = decrease + noise
-    return lane.div(former - cost + noise, expected), expected >= 0
+    excused = (cost <= former) | (decrease <= noise)
+    return lane.div(former - cost + lane.where(excused, noise, 0.0), expected), expected >= 0
 
 
 def unsolved(inner: CGState, norm: Scalar) -> Mask:
@@ -80,6 +86,6 @@ def random_start(lane: Any, model: QuadraticModel, radius: Scalar, sigma: float,
     length = lane.where(sigma < radius, sigma, small)
     # the same coordinates for all problems, so that none depends on its neighbours
     ref = first_leaf(model.x)
-    c = torch.randn(model.M.dim, generator=generator, dtype=torch.float64)
+    c = torch.randn(model.M.dim, generator=generator, dtype=torch.float64, device="cpu")
     c = uploaded(c / torch.linalg.vector_norm(c), ref, ref.dtype.to_real())
     return lane.scale(length, model.M.from_coordinates(model.x, c.expand(*lane.shape, model.M.dim)))

@@ -27,10 +27,11 @@ def wolfe(ray: Ray, step: Scalar, active: Mask, rule: WolfeRule) -> Found:
     r"""Find $s$ with $f(s) \le f(0) + c_1 s f'(0)$ and $f'(s) \ge c_2 f'(0)$.
 
     A step that violates the first condition bounds the bracket from above, one that satisfies the first but not the
-    second from below; the next trial is the middle, or twice the lower end as long as there is no upper one. A step
-    still steep that costs more than a shorter one bounds it from above too: transported along a long retraction, the
-    direction is no longer that of the curve, and the slope misses the valley in between. Where the second condition
-    cannot be met within the bounds, the lowest such step found that satisfies the first is taken.
+    second from below; the next trial is the middle, or twice the lower end as long as there is no upper one (or where
+    a former search has given up, if that is farther). A step still steep that costs more than a shorter one bounds it
+    from above too: transported along a long retraction, the direction is no longer that of the curve, and the slope
+    misses the valley in between. Where the second condition cannot be met within the bounds, the lowest such step
+    found that satisfies the first is taken.
 
     Args:
         ray: the ray.
@@ -63,7 +64,7 @@ def wolfe(ray: Ray, step: Scalar, active: Mask, rule: WolfeRule) -> Found:
         if rounds >= _TRIALS:
             hopeless = (low.step - high) * low.slope < _WORTH * (start.value - low.value)
             narrow = narrow | (hopeless & lane.not_(unbounded))
-        searching = searching & lane.not_(ends | narrow) & (step > floor)
-        longer = lane.min(2.0 * low.step, ray.longest)
+        searching = searching & lane.not_(ends | narrow) & (unbounded | (step > floor))
+        longer = lane.min(lane.max(lane.max(2.0 * low.step, ray.reached), floor), ray.longest)
         step = lane.where(searching, lane.where(unbounded, longer, 0.5 * (low.step + high)), step)
     return found(low, active)

@@ -29,6 +29,6 @@ def turning_direction(
     if target.is_complex():
         return 1j * unitary_log(torch.cat([end, rest @ U.mH], -1) - eye)[..., :p]
     # a real completion that mirrors has its least aligned column reversed
-    sign = torch.where(torch.linalg.det(torch.cat([end, rest @ U.mH], -1)) < 0, -1.0, 1.0)
+    sign = torch.where(torch.linalg.det(torch.cat([end, rest @ U.mH], -1)) < 0, -1.0, 1.0).to(rest.dtype)
     rest = torch.cat([rest[..., :-1], rest[..., -1:] * sign[..., None, None]], -1)
     return rotation_log(torch.cat([end, rest @ U.mH], -1) - eye)[..., :p]

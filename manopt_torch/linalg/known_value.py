@@ -4,15 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor, is_grad_enabled
 from torch.autograd import forward_ad
+from torch.compiler import is_dynamo_compiling
 
 from manopt_torch._host import host_read
 
 
 def with_value(
-    differentiable: torch.Tensor,  # shape: any
-    value: torch.Tensor,  # the same, without derivatives
-) -> torch.Tensor:
+    differentiable: Tensor,  # shape: any
+    value: Tensor,  # the same, without derivatives
+) -> Tensor:
     """Return `value` in all its bits with the derivatives of `differentiable`, which may differ from it by rounding.
 
     Examples:
@@ -25,9 +27,10 @@ def with_value(
 
 
 # private entries of torch; None where they are missing
-_count_of_modes = getattr(torch._C, "_len_torch_dispatch_stack", None)
-_is_mapped = getattr(getattr(torch._C, "_functorch", None), "is_functorch_wrapped_tensor", None)
-_is_tracing = getattr(torch._C, "_is_tracing", None)
+_count_of_modes: Any = getattr(torch._C, "_len_torch_dispatch_stack", None)
+_innermost_transform: Any = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
+_is_tracing: Any = getattr(torch._C, "_is_tracing", None)
+_can_tell = None not in (_count_of_modes, _innermost_transform, _is_tracing) and hasattr(forward_ad, "_current_level")
 
 
 class OfLastMatrix:
@@ -50,11 +53,11 @@ class OfLastMatrix:
 
     __slots__ = ("_function", "_last")
 
-    def __init__(self, function: Callable[[torch.Tensor], Any]) -> None:
+    def __init__(self, function: Callable[[Tensor], Any]) -> None:
         self._function = function
-        self._last: tuple[torch.Tensor, Any] | None = None
+        self._last: tuple[Tensor, Any] | None = None
 
-    def __call__(self, X: torch.Tensor) -> Any:
+    def __call__(self, X: Tensor) -> Any:
         """Return the value of the function."""
         if not self.remembers(X):
             return self._function(X)
@@ -67,27 +70,25 @@ class OfLastMatrix:
         self._last = X.clone(), value
         return value
 
-    def remembers(self, X: torch.Tensor) -> bool:
+    def remembers(self, X: Tensor) -> bool:
         """Tell whether the value for this matrix would be remembered."""
-        return X.dim() == 2 and can_be_compared(X)
+        return X.dim() == 2 and can_be_read(X)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._function,)
 
 
-def can_be_compared(X: torch.Tensor) -> bool:
+def can_be_read(X: Tensor) -> bool:
     """Tell whether the entries of a tensor are there to be read at no cost, and nobody records what is done to them.
 
     That is a plain tensor on the CPU, outside derivatives, `torch.func`, tracing and compilation.
     """
-    if torch.compiler.is_compiling() or type(X) is not torch.Tensor or not X.is_cpu or tracks_derivatives():
+    if is_dynamo_compiling() or type(X) is not Tensor or not X.is_cpu or is_grad_enabled() or not _can_tell:
         return False
-    if _count_of_modes is None or _is_mapped is None or _is_tracing is None:
-        return False
-    return not (_count_of_modes() or _is_mapped(X) or _is_tracing())
+    return forward_ad._current_level < 0 and not (_count_of_modes() or _innermost_transform() or _is_tracing())
 
 
 def tracks_derivatives() -> bool:
     """Tell whether torch is recording for a derivative, backward or forward."""
     # -1 stands for "no forward-mode level"; torch without that name counts as recording
-    return torch.is_grad_enabled() or getattr(forward_ad, "_current_level", 0) >= 0
+    return is_grad_enabled() or getattr(forward_ad, "_current_level", 0) >= 0

@@ -102,7 +102,7 @@ def rank_deficiency(
     """Return zero where the columns of Y are independent, one where they are not up to rounding, NaN where Y is."""
     s = svd_or_nan(Y)[1]
     spread = torch.finfo(s.dtype).eps * s[..., 0]
-    return torch.where(s[..., -1] > spread, 0.0, 1.0) + 0 * spread
+    return torch.where(s[..., -1] > spread, 0.0, 1.0).to(s.dtype) + 0 * spread
 
 
 def orbit_coordinates(

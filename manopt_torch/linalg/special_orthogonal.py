@@ -35,7 +35,7 @@ def nearest_rotation(
         tensor([1., 1., 1.])
     """
     U, _, Vh = svd_or_nan(Z)
-    last = torch.where(torch.linalg.det(U @ Vh) < 0, -1.0, 1.0)[..., None, None]
+    last = torch.where(torch.linalg.det(U @ Vh) < 0, -1.0, 1.0).to(U.dtype)[..., None, None]
     return polar_from_svd(Z, torch.cat([U[..., :-1], U[..., -1:] * last], -1), Vh)
 
 

@@ -45,13 +45,16 @@ class BoundedSolver(LinearSolver):
         try:
             self.lower, self.upper = (torch.as_tensor(bound, dtype=torch.float64) for bound in (lower, upper))
         except (TypeError, ValueError):
-            got = f"{lower!r} and {upper!r}"
+            got = f"{lower!r} and {upper!r}: torch.inf is no bound"
             raise OptionsError(f"BoundedSolver: bounds must be numbers or tensors (n,), got {got}") from None
         if self.lower.dim() > 1 or self.upper.dim() > 1 or len({*self.lower.shape, *self.upper.shape}) > 1:
             shapes = f"{tuple(self.lower.shape)} and {tuple(self.upper.shape)}"
             raise OptionsError(f"BoundedSolver: bounds must be numbers or of shape (n,), got {shapes}")
         if first_failures((self.lower < self.upper).reshape(-1)):
-            raise OptionsError(f"BoundedSolver: lower must be below upper, got {lower!r} and {upper!r}")
+            raise OptionsError(
+                f"BoundedSolver: lower must be below upper, got {lower!r} and {upper!r}: they are given as "
+                "bounds=(lower, upper), not parameter by parameter"
+            )
 
     def init(self, p: Any, o: Any) -> Any:
         """Look at the start: is it inside?"""

@@ -69,10 +69,11 @@ class Manifold(KnownKeywords, ABC):
     def inner(self, x: Any, u: Any, v: Any) -> torch.Tensor:
         """Return the Riemannian inner product of two tangent vectors at `x`, shape `(*batch,)`."""
 
-    def inner_at(self, x: Any) -> Callable[[Any, Any], torch.Tensor]:
-        """Return `inner` at one point, a function of `u` and `v`; it may keep what it has made of a vector.
+    def inner_at(self, x: Any) -> Callable[[Any, Any], torch.Tensor | float]:
+        """Return `inner` at one point, a function of `u` and `v`, which have the shape of `x`.
 
-        For a moment in which a few vectors are multiplied with each other and none of them is written into.
+        For a moment in which a few vectors are multiplied with each other and none of them is written into: it may keep
+        what it has made of a vector. Without batch axes the product may be a number instead of a tensor.
         """
         return partial(self.inner, x)
 

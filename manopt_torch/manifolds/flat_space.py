@@ -1,10 +1,13 @@
 """What arrays with the metric of Euclidean space share, whether their entries are numbers or angles."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 
+from manopt_torch.linalg.dot import are_few_numbers, sum_of_few
 from manopt_torch.linalg.scalar import wrap_angle
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import axpy
@@ -25,6 +28,10 @@ class FlatSpace(Manifold):
 
     def inner(self, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         return (u * v).sum(self._axes) if self._ndim else u * v
+
+    def inner_at(self, x: torch.Tensor) -> Callable[..., torch.Tensor | float]:
+        one = self._ndim == 1  # a batch of numbers has as many axes as one vector
+        return sum_of_few if one and are_few_numbers(x) else partial(self.inner, x)
 
     def norm(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         return torch.linalg.vector_norm(u, dim=self._axes) if self._ndim else u.abs()

@@ -68,6 +68,9 @@ class HermitianPositiveDefinite(Manifold):
     def inner(self, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         return self.geometry.inner(x, u, v)
 
+    def inner_at(self, x: torch.Tensor) -> Callable[..., torch.Tensor]:
+        return self.geometry.inner_at(x)
+
     def norm(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         return self.geometry.norm(x, u)
 

@@ -5,11 +5,14 @@ from typing import Any
 
 import torch
 
+# as many as a step of conjugate gradients multiplies with each other
+_KEPT = 6
+
 
 class ProductsOfImages:
     """The inner product at one point where it is that of the images of the vectors under an isometry.
 
-    It keeps the vectors that it has met, with their images, as long as it lives: a step of a solver, say.
+    It keeps the last vectors that it has met, with their images.
 
     Args:
         image: the isometry.
@@ -33,5 +36,5 @@ class ProductsOfImages:
             if vector is u:
                 return image
         image = self._image(u)
-        self._met.append((u, image))
+        self._met = [*self._met[1 - _KEPT :], (u, image)]
         return image

@@ -35,7 +35,7 @@ def joined(parts: list[torch.Tensor]) -> torch.Tensor:
         tensor([[1., 0.],
                 [1., 0.]])
     """
-    batch = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+    batch = torch.broadcast_tensors(*(part[..., :1] for part in parts))[0].shape[:-1]
     return torch.cat([part.expand(*batch, -1) for part in parts], dim=-1)
 
 

@@ -1,6 +1,7 @@
 """Powers of a manifold."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -68,6 +69,10 @@ class Power(Manifold):
 
     def inner(self, x: Any, u: Any, v: Any) -> torch.Tensor:
         return self.M.inner(x, u, v).sum(self._axes)
+
+    def inner_at(self, x: Any) -> Callable[..., torch.Tensor]:
+        inner: Callable[..., Any] = self.M.inner_at(x)
+        return lambda u, v: inner(u, v).sum(self._axes)
 
     def norm(self, x: Any, u: Any) -> torch.Tensor:
         return torch.linalg.vector_norm(self.M.norm(x, u), dim=self._axes)

@@ -1,8 +1,9 @@
 """Products of manifolds."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import reduce
+from operator import add
 from typing import Any
 
 import torch
@@ -65,6 +66,10 @@ class Product(Manifold):
 
     def inner(self, x: tuple, u: tuple, v: tuple) -> torch.Tensor:
         return reduce(torch.add, [M.inner(*p) for M, *p in zip(self.manifolds, x, u, v, strict=True)])
+
+    def inner_at(self, x: tuple) -> Callable[..., torch.Tensor | float]:
+        inner: list[Callable[..., Any]] = [M.inner_at(part) for M, part in zip(self.manifolds, x, strict=True)]
+        return lambda u, v: reduce(add, [at(*p) for at, *p in zip(inner, u, v, strict=True)])
 
     def squared_dist(self, x: tuple, y: tuple) -> torch.Tensor:
         return reduce(torch.add, [M.squared_dist(*p) for M, *p in zip(self.manifolds, x, y, strict=True)])

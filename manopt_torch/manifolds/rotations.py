@@ -192,7 +192,7 @@ class Rotations(Manifold):
         """Draw from the uniform (Haar) distribution."""
         gaussian = torch.randn((*batch, self.n, self.n), generator=generator, dtype=dtype, device=device)
         Q, _ = qr_unique(gaussian)
-        first = torch.where(torch.linalg.det(Q) < 0, -1.0, 1.0)[..., None, None]
+        first = torch.where(torch.linalg.det(Q) < 0, -1.0, 1.0).to(Q.dtype)[..., None, None]
         return torch.cat([Q[..., :1] * first, Q[..., 1:]], -1)
 
     def off_manifold(self, x: torch.Tensor) -> torch.Tensor:

@@ -8,15 +8,13 @@ import torch
 from torch import add, addcmul, dot  # a name of one's own is found in less time than one of torch's
 from torch.linalg import vector_norm
 
+from manopt_torch.linalg.dot import LONG, are_few_numbers, sum_of_few, sum_of_products
 from manopt_torch.linalg.known_value import tracks_derivatives
 from manopt_torch.linalg.scalar import angle_between, angle_over_sine, cos_and_sinc_sqrt, squared_angle, tiny_root
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
 from manopt_torch.manifolds.points import axpy, scale
 from manopt_torch.manifolds.validation import positive_sizes
-
-# a vector of so many entries is worth a dot product of the library
-_LONG = 64
 
 
 class Sphere(Manifold):
@@ -67,13 +65,15 @@ class Sphere(Manifold):
         self.typical_dist = math.pi
 
     def inner(self, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        return _dot(u, v)
+        return sum_of_products(u, v)
 
-    def inner_at(self, x: torch.Tensor) -> Callable[..., torch.Tensor]:
-        return _dot  # the same at all points
+    def inner_at(self, x: torch.Tensor) -> Callable[..., torch.Tensor | float]:
+        if self.dim < 3:
+            return sum_of_few if are_few_numbers(x) else sum_of_products
+        return dot if self.dim >= LONG and x.dim() == 1 else sum_of_products
 
     def norm(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        return vector_norm(u, dim=-1)
+        return _length(u)
 
     def dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return angle_between(vector_norm(x - y, dim=-1), vector_norm(x + y, dim=-1))
@@ -85,21 +85,26 @@ class Sphere(Manifold):
         return z / vector_norm(z, dim=-1, keepdim=True)
 
     def project_tangent(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        return addcmul(z, _dot(x, z, True), x, value=-1)
+        if self.dim < 3 and are_few_numbers(x) and z.shape == x.shape:
+            return add(z, x, alpha=-sum_of_few(x, z))
+        return addcmul(z, sum_of_products(x, z, True), x, value=-1)
 
     def egrad2rgrad(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-        return addcmul(g, _dot(x, g, True), x, value=-1)
+        return self.project_tangent(x, g)
 
     def ehess2rhess(self, x: torch.Tensor, g: torch.Tensor, h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         return Sphere.ehess2rhess_at(self, x, g)(h, u)
 
     def ehess2rhess_at(self, x: torch.Tensor, g: torch.Tensor) -> Callable[..., torch.Tensor]:
-        slope = _dot(x, g, True)
+        if self.dim < 3 and are_few_numbers(x) and g.shape == x.shape:
+            falling = -sum_of_few(x, g)
+            return lambda h, u: self.project_tangent(x, add(h, u, alpha=falling))
+        slope = sum_of_products(x, g, True)
         return lambda h, u: self.project_tangent(x, addcmul(h, slope, u, value=-1))
 
     def retract_projection(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
         y = add(x, u, alpha=t) if type(t) is float else axpy(x, u, t, 1)
-        return y / vector_norm(y, dim=-1, keepdim=True)
+        return y / _length(y, True)
 
     retract_default = retract_projection
 
@@ -161,21 +166,12 @@ class Sphere(Manifold):
         return self.project_point(torch.randn(shape, generator=generator, dtype=dtype, device=device))
 
     def off_manifold(self, x: torch.Tensor) -> torch.Tensor:
-        return (vector_norm(x, dim=-1) - 1).abs()
+        return (_length(x) - 1).abs()
 
 
-def _dot(u: torch.Tensor, v: torch.Tensor, keepdim: bool = False) -> torch.Tensor:
-    """Return the sum of products over the last axis; of two long vectors in one pass, without their product in between.
-
-    It is rounded otherwise than in a batch: short vectors, whose product is cheap, keep a batch's bits.
-    """
-    # the size of a batch is not asked for: a program exported for batches of any size must not depend on it
-    if u.dim() > 1 or u.numel() < _LONG or v.dim() > 1:
-        return (u * v).sum(-1, keepdim)
-    try:
-        return dot(u, v)
-    except RuntimeError:  # of two dtypes, where the product takes the wider
-        return (u * v).sum(-1, keepdim)
+def _length(u: torch.Tensor, keepdim: bool = False) -> torch.Tensor:
+    """Return the length of a vector, or the lengths of vectors over the last axis; the bits are the same."""
+    return vector_norm(u) if u.dim() == 1 else vector_norm(u, dim=-1, keepdim=keepdim)
 
 
 def _smaller_of_two(x: torch.Tensor) -> torch.Tensor:

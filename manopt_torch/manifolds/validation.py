@@ -53,7 +53,9 @@ def method_named(M: "Manifold", table: Mapping[str, str], method: str | None, wh
     Raises:
         OptionsError: if there is no method of that name, or none at all.
     """
-    if not table:  # retractions there are always
+    if not table and what == "retraction":  # of a product: a manifold always has one
+        raise OptionsError(f"{M!r} has no retraction {method!r} that all factors share: leave it out, each has its own")
+    if not table:
         other = "its logarithm, M.log(x, y)" if M.has_log else "M.project_tangent(x, y - x) next to x"
         raise OptionsError(f"{M!r} has no {what}: use {other}")
     if method is None:
@@ -85,7 +87,11 @@ def raise_if_off(
     Raises:
         NotOnManifoldError: naming the batch indices, the worst residual of the first of them, and the cure.
     """
-    failures = _host.first_failures(residual <= limit)
+    if not (residual.dim() or residual.is_meta):  # two numbers are compared in less time than two tensors
+        with _host.host_read():
+            failures = [] if residual.item() <= limit else [()]
+    else:
+        failures = _host.first_failures(residual <= limit)
     if failures:
         with _host.host_read():
             worst = residual[failures[0]].item()

@@ -6,11 +6,17 @@ from typing import Any
 import torch
 
 from manopt_torch._host import first_failures, host_read
-from manopt_torch.errors import MissingDerivativeError, NonFiniteError, OptionsError, ShapeError
-from manopt_torch.functional.masked import Batch, lane_for, largest_entry
+from manopt_torch.errors import (
+    MissingDerivativeError,
+    NonFiniteError,
+    NotOnManifoldError,
+    OptionsError,
+    ShapeError,
+)
+from manopt_torch.functional.masked import Batch, Lone, lane_for
 from manopt_torch.manifolds.points import leaves, map_leaves
 from manopt_torch.manifolds.validation import method_named
-from manopt_torch.plans.options import Memory, Options
+from manopt_torch.plans.options import Memory, Options, functors_of
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion
 from manopt_torch.problems.counted import bare_problem
 
@@ -43,8 +49,11 @@ def begin(p: Any, o: Options) -> None:
     check_start(p, o)
     if o.retraction_method is not None:
         method_named(p.M, p.M.retractions, o.retraction_method, "retraction")
-    if any(leaf.requires_grad for leaf in leaves(o.x)):  # a run that moves nothing returns the start
-        o.x = map_leaves(torch.Tensor.detach, o.x)
+    for leaf in leaves(o.x):
+        if leaf.requires_grad:  # a run that moves nothing returns the start
+            o.x = map_leaves(torch.Tensor.detach, o.x)
+        if leaf.is_inference():  # made under torch.inference_mode: no graph may hold it
+            o.x = map_leaves(torch.clone, o.x)
     o.x0, o.manifold = o.x, p.M
     o.lane = lane_for(p.M, o.x)
     o.memory = Memory()
@@ -66,9 +75,11 @@ def first_evaluation(p: Any, o: Options, gradient_from: Any = None) -> None:
 
     Raises:
         ShapeError: if the cost does not return one number a problem, or the gradient not a tangent vector for each.
-        OptionsError: if the cost is not real, the gradient of another dtype than the start, or one on another device.
+        OptionsError: if the cost is not real, the gradient of another dtype than the start, or one on another device,
+            or if one of them writes into the point.
         NonFiniteError: if cost or gradient is non-finite for every problem.
     """
+    before = _versions(o.x)
     value, context = p.trial(o.x)
     p.check_cost(value, o.lane.shape)
     _check_device("cost", value, o)
@@ -78,6 +89,7 @@ def first_evaluation(p: Any, o: Options, gradient_from: Any = None) -> None:
         _check_device("gradient", g, o)
         if g.dtype != leaf.dtype:
             raise OptionsError(f"the gradient is of {g.dtype}, the start x of {leaf.dtype}: they need the same dtype")
+    _check_unwritten("the cost or the gradient", o.x, before)
     mark_broken_start(o, o.lane.finite(o.cost) & o.lane.finite(o.gradient))
 
 
@@ -86,12 +98,35 @@ def cost_at_start(p: Any, o: Options) -> None:
 
     Raises:
         ShapeError: if the cost does not return one number a problem.
+        OptionsError: if the cost is not real, on another device than the start, or if it writes into the point.
         NonFiniteError: if the cost is non-finite for every problem.
     """
+    before = _versions(o.x)
     o.cost, o.gradient = p.get_cost(o.x), None
     p.check_cost(o.cost, o.lane.shape)
     _check_device("cost", o.cost, o)
+    _check_unwritten("the cost", o.x, before)
     mark_broken_start(o, o.lane.finite(o.cost))
+
+
+def check_answer(p: Any, o: Options, what: str, y: Any) -> None:
+    """Check the first point that a callable other than the cost has made, a projection, say.
+
+    Raises:
+        ShapeError: if it does not have the shape of the start.
+        OptionsError: if it is of another dtype.
+        NotOnManifoldError: if it is off the manifold by more than the error of an inexact projection; problems where
+            it is not finite are left to the run.
+    """
+    p.checked_like(o.x, y, what)
+    for new, leaf in zip(leaves(y), leaves(o.x), strict=True):
+        if new.dtype != leaf.dtype:
+            raise OptionsError(f"the {what} is of {new.dtype}, the start x of {leaf.dtype}: they need the same dtype")
+    dtype = leaves(y)[0].dtype
+    try:
+        p.M.check_point(o.lane.pick(o.lane.finite(y), y, o.x), max(p.M.tolerance(dtype), torch.finfo(dtype).eps ** 0.5))
+    except NotOnManifoldError as error:
+        raise NotOnManifoldError(f"the {what} is not on the manifold: {error}") from None
 
 
 def _check_device(what: str, value: torch.Tensor, o: Options) -> None:
@@ -99,6 +134,20 @@ def _check_device(what: str, value: torch.Tensor, o: Options) -> None:
     device = leaves(o.x)[0].device
     if value.device != device:
         raise OptionsError(f"the {what} is on {value.device}, the start x on {device}: they need the same device")
+
+
+def _versions(x: Any) -> list[int]:
+    """Return how often each tensor of the point has been written into; those of inference mode are not watched."""
+    return [leaf._version for leaf in leaves(x) if not leaf.is_inference()]
+
+
+def _check_unwritten(what: str, x: Any, before: list[int]) -> None:
+    """Raise an OptionsError if a callable has written into its argument: solvers go on from that point."""
+    if _versions(x) != before:
+        raise OptionsError(
+            f"{what} writes into the point that it is asked for (the start has been changed): compute on a copy, as "
+            "x.mul(2) instead of x.mul_(2), or x.clone() first"
+        )
 
 
 def mark_broken_start(o: Options, ok: Any) -> None:
@@ -109,16 +158,29 @@ def mark_broken_start(o: Options, ok: Any) -> None:
             return
     elif ok:
         return
+    if o.gradient is not None:
+        cost, gradient = (first_failures(torch.as_tensor(o.lane.finite(part))) for part in (o.cost, o.gradient))
+        if gradient and not cost:
+            raise NonFiniteError(
+                "the gradient is not finite at the start of every problem, while the cost is: look for a root, a "
+                "logarithm or a norm of zero there, or start elsewhere"
+            )
     raise NonFiniteError("the cost or its gradient is not finite at the start of every problem: start elsewhere")
 
 
 def check_stop(o: Options) -> None:
-    """Give options without a stopping criterion one; raise unless it is a criterion."""
+    """Give options without a stopping criterion one; raise unless it is a criterion that these options can be asked."""
     if o.stop is None:
         o.stop = StopAfterIteration(100)
     if not isinstance(o.stop, StoppingCriterion):
         raise OptionsError(
             f"{type(o).__name__}: stop must be a stopping criterion such as StopAfterIteration(100), got {o.stop!r}"
+        )
+    if o.stop.reads and (missing := [name for name in o.stop.reads if not hasattr(o, name)]):
+        asking = [part for _, part in functors_of(o.stop) if missing[0] in getattr(part, "reads", ())]
+        raise OptionsError(
+            f"{type([o.stop, *asking][-1]).__name__} needs the field {' and '.join(missing)}, {type(o).__name__} has "
+            "none: it is for other solvers"
         )
 
 
@@ -138,7 +200,7 @@ def _finite(leaf: torch.Tensor) -> bool:
     if leaf.is_meta or not leaf.numel():
         return True
     with host_read():
-        return math.isfinite(largest_entry(leaf))
+        return Lone().finite(leaf)
 
 
 def check_start(p: Any, o: Options) -> None:

@@ -96,7 +96,7 @@ def load_state_dict(o: Any, d: dict[str, Any]) -> Any:
 def take_up(p: Any, o: Any) -> None:
     """Overlay a loaded state after initialize; problems that ended by a budget alone that is larger now go on."""
     d, o.resume = o.resume, None
-    if d is None:
+    if d is None or _is_unfinished(o, d):
         o.iteration, o.asked = 0, None
         return
     _overlay(o, d)
@@ -113,6 +113,12 @@ def take_up(p: Any, o: Any) -> None:
             o.active = again | o.active
             o.iterations = lane.where(again, lane.full(0), o.iterations)
     o.memory, o.active_count = memory, count_active(o.active)
+
+
+def _is_unfinished(o: Any, d: dict[str, Any]) -> bool:
+    """Tell whether a state was taken while its run was initialised: it lacks what has been set at the start by now."""
+    state = d["state"]
+    return state["asked"] is None and any(v is None and getattr(o, name) is not None for name, v in state.items())
 
 
 def _other_reason(p: Any, o: Any) -> Any:

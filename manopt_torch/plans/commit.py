@@ -20,7 +20,7 @@ def commit(o: Options, **new: Any) -> None:
 
     Args:
         o: the options.
-        **new: state fields with their new values, at least `cost`.
+        **new: state fields with their new values, at least `cost`; None where a field has none in this run.
     """
     lane = o.lane
     if lane.lone:
@@ -36,14 +36,16 @@ def commit(o: Options, **new: Any) -> None:
     moves = lane.without(o.active & ok, o.stagnated)
     # of a large batch a copy is worth a question
     everyone = o.piece_size is not None and count_active(moves) == moves.numel()
+    done: dict[str, Any] = {}
     for name, value in new.items():
-        if everyone:
-            setattr(o, name, value)
+        if everyone or value is None:
+            done[name] = value
             continue
         former = getattr(o, name)
         if former is None:
             former = map_leaves(torch.zeros_like, value)
-        setattr(o, name, lane.pick(moves, value, former))
+        done[name] = lane.pick(moves, value, former)
+    vars(o).update(done)  # at once: whoever interrupts finds fields that belong together
 
 
 def _finite_alone(o: Options, new: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ import torch
 
 from manopt_torch.functional.masked import Batch, host_read
 from manopt_torch.manifolds.points import first_leaf, map_leaves
-from manopt_torch.plans.options import Options, fields_of, per_problem_fields
+from manopt_torch.plans.options import Options, fields_of, per_problem_fields, state_defaults
 
 # gathering costs more than it saves below this size of the working set, or above this share of active problems
 _LEAST_SIZE, _LARGEST_SHARE = 16, 0.5
@@ -17,26 +17,27 @@ _OWN = ("manifold", "lane", "memory", "hooks", "record_places", "active_count", 
 
 
 class WorkingSet:
-    """The problem and options that a run works on: all of them, or a gathered sub-batch of the active ones.
+    """The problem `p` and options `o` that a run works on: all of them, or a gathered sub-batch of the active ones.
 
     Results are the same as without compaction, bit for bit, as long as every problem brings its own data.
     """
 
-    def __init__(self, p: Any, o: Options) -> None:
-        self.full, self.p, self.o = o, p, o
+    def __init__(self, p: Any, o: Any) -> None:
+        self.whole, self.full, self.p, self.o = p, o, p, o
         self._indices: torch.Tensor | None = None  # into the flattened batch; None: all
+        self._shown: dict[str, Any] | None = None  # attributes of the full options, while these are shown
         # a decorator with verbs of its own sees all problems
         plain = isinstance(o, Options) and o.check_every == 1
         self.possible = plain and o.compact and not o.lane.lone and bool(p.data)
 
-    def shrink(self) -> None:
-        """Gather the active problems if that pays; called after the criteria have been asked."""
+    def shrink(self) -> tuple[Any, Any]:
+        """Gather the active problems if that pays, and return what to work on; called once the criteria were asked."""
         left = self.o.active_count
-        if not self.possible or left is None:
-            return
-        size = self.o.active.numel()
-        if size > _LEAST_SIZE and left < _LARGEST_SHARE * size:
-            self._gather(max(left, _FEWEST))
+        if self.possible and left is not None:
+            size = self.o.active.numel()
+            if size > _LEAST_SIZE and left < _LARGEST_SHARE * size:
+                self._gather(max(left, _FEWEST))
+        return self.p, self.o
 
     def _gather(self, count: int) -> None:
         self.scatter()
@@ -53,21 +54,34 @@ class WorkingSet:
         part.lane = Batch((count,), first_leaf(part.x))
         part.trial = None
         self._indices = chosen if self._indices is None else self._indices[chosen]
-        self.o = part
+        self.o, self._shown = part, None
 
     def scatter(self) -> None:
-        """Write the working set's state back to its places in the whole batch."""
-        if self._indices is None:
+        """Write the working set's state back to its places in the whole batch, for all to see and to change."""
+        if self._indices is None or self._shown is not None:
             return
-        shape = self.full.lane.shape
+        part, shape = self.o, self.full.lane.shape
         for name in per_problem_fields(self.full):
             if name != "x0":
-                merged = _put(getattr(self.full, name), getattr(self.o, name), self._indices, shape)
+                merged = _put(getattr(self.full, name), getattr(part, name), self._indices, shape)
                 setattr(self.full, name, merged)
         for name in fields_of(self.full, per_problem=False):
             if name not in _OWN:
-                setattr(self.full, name, getattr(self.o, name))
-        self.full.memory = self.full.memory.map(lambda old, new: _put(old, new, self._indices, shape), self.o.memory)
+                setattr(self.full, name, getattr(part, name))
+        self.full.memory = part.memory.map(lambda new, old: _put(old, new, self._indices, shape), self.full.memory)
+        self._shown = dict(vars(self.full))
+
+    def go_on(self) -> tuple[Any, Any]:
+        """Return what to work on after actions, which may have changed the full options: their changes count."""
+        if self._shown is None:
+            return self.p, self.o
+        shown, self._shown = self._shown, None
+        changed = {key: value for key, value in vars(self.full).items() if value is not shown.get(key, self)}
+        if changed.keys() & {"x", *state_defaults(self.full)}:  # of any problem: the whole batch is looked at anew
+            self.p, self.o, self._indices = self.whole, self.full, None
+        else:
+            vars(self.o).update(changed)
+        return self.p, self.o
 
 
 def _take(value: Any, indices: torch.Tensor, axes: int) -> Any:
@@ -84,7 +98,7 @@ def _put(old: Any, new: Any, indices: Any, shape: tuple[int, ...]) -> Any:
         return leaf.new_zeros((*shape, *leaf.shape[1:])) if isinstance(leaf, torch.Tensor) else leaf
 
     def put(former: Any, leaf: Any) -> Any:
-        if not isinstance(former, torch.Tensor):
+        if not isinstance(former, torch.Tensor) or not isinstance(leaf, torch.Tensor):
             return leaf
         return former.flatten(0, len(shape) - 1).index_copy(0, indices, leaf).reshape(former.shape)
 

@@ -1,6 +1,6 @@
 """Decorators: options that print and options that record."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -9,20 +9,21 @@ from manopt_torch._keywords import strict_keywords
 from manopt_torch.errors import OptionsError, UnknownSymbolError
 from manopt_torch.functional.masked import host_read
 from manopt_torch.plans.action import Action
-from manopt_torch.plans.debug.base import DebugAction, LineAction
+from manopt_torch.plans.debug.base import DebugAction
 from manopt_torch.plans.debug.entry import DebugEntry, DebugEntryChange
-from manopt_torch.plans.debug.factory import DebugActionFactory, DebugFactory
-from manopt_torch.plans.debug.group import DebugDivider, DebugEvery, DebugGroup, check_callable
-from manopt_torch.plans.debug.progress import DebugProgress
+from manopt_torch.plans.debug.factory import DebugFactory
+from manopt_torch.plans.debug.group import DebugEvery, DebugGroup, check_callable
+from manopt_torch.plans.debug.line_end import with_line_end
 from manopt_torch.plans.debug.stop import DebugStoppingCriterion
 from manopt_torch.plans.dispatch import initialize_solver, step_solver, stop_solver
 from manopt_torch.plans.hooks import STOP, Hooks, run_hooks
 from manopt_torch.plans.options import OptionsDecorator, get_options
 from manopt_torch.plans.record.base import RecordAction
-from manopt_torch.plans.record.entry import RecordEntry, RecordEntryChange
+from manopt_torch.plans.record.entry import RecordEntry, RecordEntryChange, RecordStoppingReason
 from manopt_torch.plans.record.factory import RecordFactory
-from manopt_torch.plans.record.group import RecordEvery, RecordGroup, check_record_action, drop_rows_after
-from manopt_torch.plans.symbols import PLACES, S, check_symbol, is_symbol
+from manopt_torch.plans.record.group import RecordEvery, check_record_action, drop_rows_after
+from manopt_torch.plans.storage import StoreOptionsAction
+from manopt_torch.plans.symbols import PLACES, S, check_symbol, is_stop, is_symbol
 
 
 class DebugOptions(OptionsDecorator):
@@ -51,8 +52,8 @@ class DebugOptions(OptionsDecorator):
         _check_fields(get_options(options), self.debug_dictionary.values())
 
     def hook_table(self) -> Hooks:
-        """Return the actions by the moment at which they are called."""
-        return Hooks.from_places(self.debug_dictionary)
+        """Return the actions by the moment at which they are called, after their storages have been emptied."""
+        return Hooks((_EmptyStorages(self.debug_dictionary),)) + Hooks.from_places(self.debug_dictionary)
 
     def __repr__(self) -> str:
         return f"DebugOptions({self.options!r}, {self.debug_dictionary})"
@@ -122,7 +123,7 @@ def decorate_options(o: Any, debug: Any = None, record: Any = None) -> Any:
     """
     if debug is not None:
         entries = [debug] if isinstance(debug, str) else debug
-        o = DebugOptions(o, _with_line_end(entries) if isinstance(entries, (list, tuple)) else entries)
+        o = DebugOptions(o, with_line_end(entries) if isinstance(entries, (list, tuple)) else entries)
     if record is not None:
         o = RecordOptions(o, record)
     return o
@@ -181,7 +182,7 @@ def _debug_at_place(o: Any, value: Any) -> Any:
         return check_callable(value)
     entries = [value] if isinstance(value, str) else list(value)
     # at one place, ":Stop" is the action that prints the reason, not a place of its own
-    made = _debug_places(o, [DebugStoppingCriterion() if _is_stop(e) else e for e in entries])
+    made = _debug_places(o, [DebugStoppingCriterion() if is_stop(e) else e for e in entries])
     return made.get(S.All, DebugGroup([]))
 
 
@@ -197,8 +198,9 @@ def _record_places(o: Any, record: Any) -> dict[str, RecordAction]:
 
 def _record_at_place(o: Any, value: Any) -> RecordAction:
     if isinstance(value, (list, tuple, str)):
-        made = RecordFactory(o, [value] if isinstance(value, str) else value)
-        return RecordGroup([made[S.Stop]]) if S.Stop in made else made[S.All]
+        entries = [value] if isinstance(value, str) else list(value)
+        # at one place, ":Stop" is the action that records the reason, not a place of its own
+        return RecordFactory(o, [RecordStoppingReason() if is_stop(e) else e for e in entries])[S.All]
     return check_record_action(value)
 
 
@@ -206,10 +208,6 @@ def _place(key: Any) -> str:
     if key not in PLACES:
         raise UnknownSymbolError(f"{key!r} is no place of an action: the places are {', '.join(PLACES)}")
     return key
-
-
-def _is_stop(entry: Any) -> bool:
-    return isinstance(entry, str) and entry == S.Stop
 
 
 def _check_symbols(o: Any, entries: Any) -> None:
@@ -221,61 +219,54 @@ def _check_symbols(o: Any, entries: Any) -> None:
 
 def _check_fields(o: Any, actions: Iterable[Any]) -> None:
     """Raise before the run, not in the middle of it, where an action reads a field that the options do not have."""
-    for action in actions:
+    for action in _all_actions(actions):
         if isinstance(action, _READ_A_FIELD):
             check_symbol(o, f":{action.field}", ())
-        _check_fields(o, getattr(action, "group", ()))
+
+
+def _all_actions(actions: Iterable[Any]) -> Iterator[Any]:
+    """Yield the actions, and those inside of groups and of what calls others now and then."""
+    for action in actions:
+        yield action
+        yield from _all_actions(getattr(action, "group", ()))
         if isinstance(action, (DebugEvery, RecordEvery)):
-            _check_fields(o, (action.action,))
+            yield from _all_actions((action.action,))
 
 
 _READ_A_FIELD = (DebugEntry, DebugEntryChange, RecordEntry, RecordEntryChange)
 
 
-# ---- the end of a line ----------------------------------------------------------------------------------------------
+# ---- care of storages and rows --------------------------------------------------------------------------------------
 
 
-def _with_line_end(entries: Any) -> list[Any]:
-    """Append a newline to a list that prints but nowhere ends a line; it goes where the last entry prints to."""
-    actions = [DebugActionFactory(e) for e in entries if not isinstance(e, (int, float)) and not _is_stop(e)]
-    printing = [a for a in actions if isinstance(a, LineAction) and not isinstance(a, _ENDS_ITS_LINES)]
-    if not printing or any(_ends_line(a) for a in printing):
-        return list(entries)
-    return [*entries, DebugDivider("\n", print=getattr(printing[-1], "print", None))]
+class _Care(Action):
+    """Base of what a decorator does besides calling its actions."""
 
-
-_ENDS_ITS_LINES = (DebugProgress, DebugStoppingCriterion)
-
-
-def _ends_line(action: Any) -> bool:
-    if isinstance(action, DebugGroup):
-        return any(_ends_line(member) for member in action.group)
-    if isinstance(action, DebugEvery):
-        return _ends_line(action.action)
-    text = action.divider if isinstance(action, DebugDivider) else getattr(action, "format", None)
-    return isinstance(text, str) and text.endswith("\n")
-
-
-# ---- care of the rows -----------------------------------------------------------------------------------------------
-
-
-class _RowCare(Action):
-    """Base of what a recording decorator does besides recording."""
-
-    def __init__(self, places: dict[str, RecordAction]) -> None:
+    def __init__(self, places: dict[str, Any]) -> None:
         self.places = places
 
 
-class _EmptyRecords(_RowCare):
-    """At the start of a run: empty the records and make them those of the options."""
+class _EmptyStorages(_Care):
+    """At the start of a run: let the storages of the actions forget what a former run has left there."""
 
     def __call__(self, p: Any, o: Any, i: int) -> None:
+        for action in _all_actions(self.places.values()):
+            storage = action if isinstance(action, StoreOptionsAction) else getattr(action, "storage", None)
+            if isinstance(storage, StoreOptionsAction):
+                storage.forget()
+
+
+class _EmptyRecords(_EmptyStorages):
+    """At the start of a run: empty the records, too, and make them those of the options."""
+
+    def __call__(self, p: Any, o: Any, i: int) -> None:
+        _EmptyStorages.__call__(self, p, o, i)
         for action in self.places.values():
             action.reset()
         o.record_places = self.places
 
 
-class _DropLateRows(_RowCare):
+class _DropLateRows(_Care):
     """At the stop: drop the rows of iterations after the last one in which a problem took part."""
 
     def __call__(self, p: Any, o: Any, i: int) -> None:

@@ -15,11 +15,13 @@ def halt(p: Any, o: Options, i: int) -> bool:
     """Tell whether all problems are finished after step `i`; write reason and iteration of those that just ended."""
     if o.active is None:  # stepped by hand, by a solver of one's own that leaves the common state to us
         begin(p, o)
-    o.iteration = o.asked = i
+    o.iteration = i
     if o.lane.lone:
-        return _halt_lone(p, o, i)
-    # all are asked: some remember the former iterate
-    return _halt_batch(o, i, [criterion.answer(p, o, i) for criterion in o.stop.members])
+        over = _halt_lone(p, o, i)
+    else:  # all are asked: some remember the former iterate
+        over = _halt_batch(o, i, [criterion.answer(p, o, i) for criterion in o.stop.members])
+    o.asked = i
+    return over
 
 
 def _halt_lone(p: Any, o: Options, i: int) -> bool:

@@ -15,7 +15,7 @@ from manopt_torch.plans.begin import first_evaluation
 from manopt_torch.plans.commit import commit
 from manopt_torch.plans.halt import halt
 from manopt_torch.plans.options import Options
-from manopt_torch.plans.rounding import end_at_rounding
+from manopt_torch.plans.rounding import below_rounding, end_at_rounding
 from manopt_torch.problems.hessian import GradientGraph
 
 
@@ -86,6 +86,7 @@ def commit_accepted(
     o: Any,
     accepted: Any,
     fall: Any,
+    size: Any,
     eta: Any,
     y: Any,
     cost: Any,
@@ -104,6 +105,7 @@ def commit_accepted(
         o: the options.
         accepted: whose step was accepted.
         fall: the decreases that the models promise.
+        size: what `resolved_size` is at the iterate.
         eta: the steps.
         y: where they lead.
         cost: the costs there.
@@ -111,19 +113,21 @@ def commit_accepted(
         unsolved: tells, from the length of the gradient, whose model was not minimised; None is nobody.
         **new: state fields to write for all active problems.
     """
-    lane = o.lane
-    rejected = o.active & lane.not_(accepted)
-    if lane.any(rejected):
+    lane, moving = o.lane, o.active & accepted
+    rejected, blind = lane.without(o.active, accepted), below_rounding(o, moving, fall, size)
+    some_stay, some_move, some_blind = lane.any_of(rejected, moving, blind)
+    if some_stay:
         eps = torch.finfo(first_leaf(y).dtype).eps
         o.stagnated = o.stagnated | (rejected & (lane.size(eta) <= eps * lane.size(o.x)))
-        if not lane.any(o.active & accepted):
+        if not some_move:
             commit(o, cost=o.cost, **new)
             return
         y = lane.pick(accepted, y, o.x)
         cost, context = p.trial(y)
     at = linearize(p, o, y, context)
     x, gradient = o.x, o.gradient
-    new.update(end_at_rounding(p, o, accepted, fall, y, cost, at.gradient, unsolved))
+    if some_blind:
+        new.update(end_at_rounding(p, o, blind, fall, y, cost, at.gradient, unsolved))
     commit(o, x=y, cost=cost, gradient=at.gradient, **new)
     o.linearization = Linearization(y if lane.lone else o.x, at)
     if o.hessian is not None:

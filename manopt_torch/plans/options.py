@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, field, fields
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -12,6 +12,9 @@ from manopt_torch._keywords import strict_keywords as strict_keywords
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.masked import lane_for
 from manopt_torch.manifolds.points import map_leaves
+from manopt_torch.plans.ranges import check_count as check_count
+from manopt_torch.plans.ranges import check_flag as check_flag
+from manopt_torch.plans.ranges import check_range as check_range
 
 T = TypeVar("T", bound="Options")
 
@@ -49,59 +52,63 @@ class Memory:
     """What the functors of a run remember: `memory[functor]`, keyed by identity, so that equal functors stay apart."""
 
     def __init__(self) -> None:
-        self._held: dict[int, tuple[Functor, Any]] = {}
+        self.held: dict[int, tuple[Functor, Any]] = {}
 
     def __getitem__(self, functor: Functor) -> Any:
-        return self._held[id(functor)][1]
+        return self.held[id(functor)][1]
 
     def __setitem__(self, functor: Functor, tree: Any) -> None:
-        self._held[id(functor)] = (functor, tree)
+        self.held[id(functor)] = (functor, tree)
 
     def get(self, functor: Functor) -> Any:
         """Return what a functor remembers, None if nothing."""
-        held = self._held.get(id(functor))
+        held = self.held.get(id(functor))
         return None if held is None else held[1]
 
     def __contains__(self, functor: Functor) -> bool:
-        return id(functor) in self._held
+        return id(functor) in self.held
 
     def __getstate__(self) -> list[tuple[Functor, Any]]:
         """Leave the identities behind in copies: there they are those of the copied functors."""
-        return list(self._held.values())
+        return list(self.held.values())
 
     def __setstate__(self, held: list[tuple[Functor, Any]]) -> None:
-        self._held = {id(functor): (functor, tree) for functor, tree in held}
+        self.held = {id(functor): (functor, tree) for functor, tree in held}
 
     def forget(self, functor: Functor) -> None:
         """Drop what a functor remembers, if anything."""
-        self._held.pop(id(functor), None)
+        self.held.pop(id(functor), None)
 
     def map(self, fn: Callable[..., Any], *others: "Memory") -> "Memory":
-        """Return a copy with `fn` applied to every tensor and number (and to those of other memories in step)."""
+        """Return a copy with `fn` applied to every tensor and number, and to those of other memories in step.
+
+        Where another memory holds nothing for a functor, `fn` gets None.
+        """
         new = Memory()
-        for key, (functor, tree) in self._held.items():
-            new._held[key] = (functor, _map_tree(fn, tree, *(other._held[key][1] for other in others)))
+        for functor, tree in self.held.values():
+            new[functor] = _map_tree(fn, tree, *(other.get(functor) for other in others))
         return new
 
 
 def _map_tree(fn: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     if isinstance(tree, dict):
-        return {key: _map_tree(fn, value, *(other[key] for other in rest)) for key, value in tree.items()}
-    return map_leaves(fn, tree, *rest)
+        known = [other if isinstance(other, dict) else {} for other in rest]
+        return {key: _map_tree(fn, value, *(other.get(key) for other in known)) for key, value in tree.items()}
+    return map_leaves(fn, tree, *(map_leaves(lambda _: None, tree) if other is None else other for other in rest))
 
 
 def memory_of(functor: Functor, p: Any, o: Any) -> Any:
     """Return what `functor` remembers in the run of `o`, making it on first use."""
-    held = o.memory.get(functor)
-    if held is not None:
-        return held
+    held = o.memory.held.get(id(functor))
+    if held is not None and held[1] is not None:
+        return held[1]
     held = o.memory[functor] = functor.init(p, o)
     return held
 
 
 def make_memory(p: Any, o: Any) -> None:
     """Make the memory of all functors of `o`; their values are checked on that occasion."""
-    for _, functor in list(functors_of(o)):  # of the state before they are asked
+    for _, functor in functors_of(o):  # of the state before they are asked
         memory_of(functor, p, o)
 
 
@@ -172,6 +179,18 @@ class Options(KnownKeywords):
         self.memory = Memory()
         self.hooks = ()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the actions of the last run behind in copies and pickles: they may hold files or local functions."""
+        return {**vars(self), "hooks": ()}
+
+    def __copy__(self: T) -> T:
+        """Return options that share the values, but remember for themselves: both runs may go on from here."""
+        new = type(self).__new__(type(self))
+        vars(new).update(vars(self))
+        if self.memory is not None:
+            new.memory = self.memory.map(lambda leaf: leaf)
+        return new
+
 
 # reason codes besides n > 0, the n-th criterion, and 0, still running
 NONFINITE, STAGNATED = -1, -2
@@ -182,31 +201,6 @@ def lane_of(p: Any, o: Options) -> Any:
     if o.lane is None:
         o.lane = lane_for(p.M, o.x)
     return o.lane
-
-
-def check_count(owner: Any, name: str, least: int) -> None:
-    """Raise an OptionsError unless the attribute is an int of at least `least`."""
-    value = getattr(owner, name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise OptionsError(f"{type(owner).__name__}: {name} must be an int >= {least}, got {value!r}")
-
-
-def check_flag(owner: Any, name: str) -> None:
-    """Raise an OptionsError unless the attribute is True or False: a text such as "no" counts as true in Python."""
-    value = getattr(owner, name)
-    if value not in (True, False):
-        raise OptionsError(f"{type(owner).__name__}: {name} must be True or False, got {value!r}")
-
-
-def check_range(
-    owner: Any, name: str, low: float, high: float, *, open_low: bool = True, open_high: bool = True
-) -> None:
-    """Raise an OptionsError unless the number lies between `low` and `high`; tensors are judged at initialize."""
-    value = getattr(owner, name)
-    inside = isinstance(value, (int, float)) and (low < value if open_low else low <= value)
-    if not (inside and (value < high if open_high else value <= high)):
-        left, right = "(["[not open_low], ")]"[not open_high]
-        raise OptionsError(f"{type(owner).__name__}: {name} must lie in {left}{low}, {high}{right}, got {value!r}")
 
 
 def fields_of(o: Options, *, per_problem: bool) -> Iterator[str]:
@@ -236,18 +230,31 @@ def _state_defaults(kind: type[Options]) -> dict[str, Any]:
 _PLAIN = frozenset({type(None), bool, int, float, str, torch.Tensor})
 
 
-def functors_of(owner: Any, path: str = "") -> Iterator[tuple[str, Functor]]:
-    """Yield the functors among the attributes of `owner`, and theirs, each with its path of attribute names."""
-    named = vars(owner).items() if not isinstance(owner, (tuple, list)) else ((str(n), v) for n, v in enumerate(owner))
+def functors_of(owner: Any, path: str = "") -> list[tuple[str, Functor]]:
+    """Return the functors among the parameters of `owner`, and theirs, each with its path of attribute names."""
+    if isinstance(owner, (tuple, list)):
+        named = [(str(n), value) for n, value in enumerate(owner)]
+    else:
+        own = vars(owner)
+        named = [(name, own[name]) for name in _parameters(type(owner), tuple(own))]
+    found: list[tuple[str, Functor]] = []
     for name, value in named:
         if type(value) in _PLAIN:
             continue
         here = f"{path}.{name}" if path else name
         if isinstance(value, Functor):
-            yield here, value
-            yield from functors_of(value, here)
+            found.append((here, value))
+            found += functors_of(value, here)
         elif isinstance(value, (tuple, list)) and any(isinstance(part, Functor) for part in value):
-            yield from functors_of(value, here)
+            found += functors_of(value, here)
+    return found
+
+
+@lru_cache(1024)
+def _parameters(kind: type, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return which of the attributes of an object are not the state of a run."""
+    written = _state_defaults(kind) if issubclass(kind, Options) else ()
+    return tuple(name for name in names if name not in written)
 
 
 class OptionsDecorator(KnownKeywords):

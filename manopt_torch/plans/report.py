@@ -39,14 +39,19 @@ def reason_text(o: Any, code: int, i: int) -> str:
         return f"The cost or its gradient was non-finite at iteration {i}; the last finite point was kept."
     if code == STAGNATED:
         return f"The algorithm stagnated: no step of sensible length made progress at iteration {i}."
+    if code > len(o.stop.members):  # the options have been given another criterion since
+        return f"A criterion that the options no longer have was met at iteration {i}."
     return o.stop.members[code - 1].reason(o, i)
 
 
 def _on_host(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        with host_read():
-            return value.tolist()
-    return value
+    """Read a value; on the meta device there is none: NaN, no reason, no iterations."""
+    if not isinstance(value, torch.Tensor):
+        return value
+    if value.is_meta:
+        value = torch.full_like(value, float("nan") if value.is_floating_point() else 0, device="cpu")
+    with host_read():
+        return value.tolist()
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,7 @@ def _counts(o: Any, codes: list[int], steps: list[int]) -> dict[str, int]:
 
 
 def _converged(o: Any, code: int) -> bool:
-    return code > 0 and o.stop.members[code - 1].indicates_convergence
+    return 0 < code <= len(o.stop.members) and o.stop.members[code - 1].indicates_convergence
 
 
 def _gradient_norms(o: Any) -> tuple[float, float, float] | None:
@@ -158,10 +163,7 @@ def _gradient_norms(o: Any) -> tuple[float, float, float] | None:
 
 
 def _flat(value: Any) -> list[Any]:
-    if isinstance(value, torch.Tensor):
-        with host_read():
-            return value.detach().flatten().tolist()
-    return [value]
+    return _on_host(value.detach().flatten()) if isinstance(value, torch.Tensor) else [value]
 
 
 def _quantiles(values: list[Any]) -> tuple[float, float, float]:

@@ -4,6 +4,7 @@ Near a minimum a model promises decreases below the rounding of the cost. Ratio 
 else has to say when a run is over. `watch_rounding` is called at the start; the options declare
 
     least_fall: Any = state()  # decrease promised by a step below the rounding of the cost
+    least_norm: Any = state()  # of the gradients between which such steps went
     cost_size: Any = state()  # a cost nearer to zero is not known better
     precision: Any = state(per_problem=False, saved=False)
 """
@@ -20,6 +21,8 @@ from manopt_torch.plans.gradient_norm import gradient_norm, norm_at
 
 # in units of the square root of the rounding of points: long before a residual as short as their rounding is wanted
 _SHORT = 100.0
+# a rise by so many roundings of the cost is not of their making alone
+_RISE = 10.0
 # as many roundings of the cost as regularise the quality of a model by default
 _ROUNDINGS = 1e3
 
@@ -38,42 +41,73 @@ def watch_rounding(o: Any) -> None:
     ends = any(criterion.indicates_convergence for criterion in o.stop.members)
     o.precision = Precision(_SHORT * points**0.5, cost, ends)
     o.cost_size = o.lane.min(abs(o.lane.scalar(o.cost)), 1.0)
-    o.least_fall = o.lane.full(math.inf)
+    o.least_fall, o.least_norm = o.lane.full(math.inf), o.lane.full(math.inf)
 
 
-def tangent_gradient(p: Any, o: Any) -> tuple[Tangent, Scalar]:
+def resolved_size(p: Any, o: Any) -> Scalar:
+    """Return the size of the cost at the iterate to which its rounding is relative.
+
+    Near zero a cost may be the difference of larger terms. So it is not known better than at the start, nor than what
+    the rounding of the point, taken for one of unit size, makes of it; but always as well as a cost of size one.
+    """
+    lane = o.lane
+    size = lane.max(abs(lane.scalar(o.cost)), lane.max(o.cost_size, lane.min(gradient_norm(p, o), 1.0)))
+    return lane.where(size > 0, size, 1.0)
+
+
+def tangent_gradient(p: Any, o: Any, size: Scalar) -> tuple[Tangent, Scalar]:
     """Return the gradient at the iterate for a model, and its length.
 
     A short one is projected once more: what rounding has left of it off the tangent space no product with the Hessian
     would ever reduce, and inner iterations that ask for a shorter residual would go astray.
+
+    Args:
+        p: the problem.
+        o: the options.
+        size: what `resolved_size` is at the iterate.
     """
     lane, norm = o.lane, gradient_norm(p, o)
-    short = o.active & (norm <= o.precision.gradient * lane.max(abs(lane.scalar(o.cost)), o.cost_size))
+    short = o.active & (norm <= o.precision.gradient * size)
     if not lane.any(short):
         return o.gradient, norm
     g = lane.pick(short, p.M.project_tangent(o.x, o.gradient), o.gradient)
     return g, lane.where(short, lane.scalar(p.M.norm(o.x, g)), norm)
 
 
+def below_rounding(o: Any, moving: Mask, fall: Scalar, size: Scalar) -> Mask:
+    """Tell of the problems that move to whom the model promises so little that rounding may have accepted the step.
+
+    Args:
+        o: the options.
+        moving: the active problems whose step was accepted.
+        fall: the decrease that the model promises.
+        size: what `resolved_size` is at the iterate.
+    """
+    if not o.precision.ends:
+        return o.lane.full(False)
+    return moving & (fall <= _ROUNDINGS * o.precision.cost * size)
+
+
 def end_at_rounding(
     p: Any,
     o: Any,
-    accepted: Mask,
+    blind: Mask,
     fall: Scalar,
     x: Any,
     cost: torch.Tensor,
     gradient: Tangent,
     unsolved: Callable[[Scalar], Mask] | None,
 ) -> dict[str, Scalar]:
-    """Mark problems as stagnated that would take a step for which nothing speaks; return the new `least_fall`.
+    """Mark problems as stagnated that would take a step for which nothing speaks; return what such steps have come to.
 
-    Where the model promises so little that rounding may have accepted the step, it has to lower the cost visibly, or to
-    shorten the gradient, or to start from a smaller promise than all such steps before.
+    A step below rounding has to lower the cost visibly, or to shorten the gradient, or to start from a smaller promise
+    than all such steps before. Where the cost rises visibly, the gradient has to be shorter than all that they met:
+    else steps up and down, as at kinks, could go on for ever.
 
     Args:
         p: the problem.
         o: the options.
-        accepted: whose step was accepted.
+        blind: whose step is below rounding.
         fall: the decrease that the model promises.
         x: where the steps lead.
         cost: the cost there.
@@ -81,16 +115,15 @@ def end_at_rounding(
         unsolved: tells, from the length of the gradient, whose model was not minimised, so that the step need not
             shorten it; None is nobody.
     """
-    if not o.precision.ends:
-        return {}
-    lane, eps, former = o.lane, o.precision.cost, o.lane.scalar(o.cost)
-    blind = o.active & accepted & (fall <= _ROUNDINGS * eps * lane.max(abs(former), o.cost_size))
-    if not lane.any(blind):
-        return {}
-    before = gradient_norm(p, o)
+    lane, former, cost, norm = o.lane, o.lane.scalar(o.cost), o.lane.scalar(cost), gradient_norm(p, o)
     if unsolved is not None:
-        blind = lane.without(blind, unsolved(before))
-    gains = (norm_at(p.M, o, x, gradient) < before) | (fall < o.least_fall)
-    gains = gains | (lane.scalar(cost) < former - eps * abs(former))
+        blind = lane.without(blind, unsolved(norm))
+    least, reached = lane.min(norm, o.least_norm), norm_at(p.M, o, x, gradient)
+    unit = o.precision.cost * abs(former)
+    rises = cost > former + _RISE * unit
+    gains = (reached < lane.where(rises, least, norm)) | (fall < o.least_fall) | (cost < former - unit)
     o.stagnated = o.stagnated | lane.without(blind, gains)
-    return {"least_fall": lane.where(blind, lane.min(fall, o.least_fall), o.least_fall)}
+    return {
+        "least_fall": lane.where(blind, lane.min(fall, o.least_fall), o.least_fall),
+        "least_norm": lane.where(blind, lane.min(reached, least), o.least_norm),
+    }

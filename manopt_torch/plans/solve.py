@@ -59,34 +59,38 @@ def solve(problem: Any, options: Any, *, debug: Any = None, record: Any = None) 
         bare.hooks, bare.record_places = hooks, record_places_of(target)
         make_memory(problem, bare)
         take_up(problem, bare)
-        run_hooks(hooks.start, problem, bare, 0)
-        _loop(problem, subject, hooks)
-        run_hooks(hooks.stop, problem, bare, STOP)
-    bare.seconds = time.perf_counter() - started
-    bare.evaluations = {kind: n - counted[kind] for kind, n in problem.counts.as_dict().items()}
+        try:
+            run_hooks(hooks.start, problem, bare, 0)
+            _loop(problem, subject, hooks)
+            run_hooks(hooks.stop, problem, bare, STOP)
+        finally:
+            bare.seconds = time.perf_counter() - started
+            bare.evaluations = {kind: n - counted[kind] for kind, n in problem.counts.as_dict().items()}
     return options
 
 
 def _loop(problem: Any, subject: Any, hooks: Hooks) -> None:
     step, stop = step_solver.resolve(type(subject)), stop_solver.resolve(type(subject))
     work = WorkingSet(problem, subject)
-    i = work.o.iteration
+    p, o = work.p, work.o
+    i = o.iteration
     agenda, shrinks = Agenda(hooks.step, i), work.possible
     try:
         # criteria that a run taken up has asked already are not asked again: some count
-        over = work.o.active_count == 0 if work.o.asked == i else stop(work.p, work.o, i)
+        over = o.active_count == 0 if o.asked == i else stop(p, o, i)
         while not over:
             if shrinks:
-                work.shrink()
+                p, o = work.shrink()
             i += 1
-            step(work.p, work.o, i)
-            work.o.iteration = i  # the stop sets it as well, but actions come first
+            step(p, o, i)
+            o.iteration = i  # the stop sets it as well, but actions come first
             actions = agenda.always if i < agenda.due else agenda.at(i)
             if actions:
                 work.scatter()
                 for act in actions:
                     act(problem, subject, i)
-            over = stop(work.p, work.o, i)
+                p, o = work.go_on()
+            over = stop(p, o, i)
     finally:
         work.scatter()  # also where the user interrupts
 

@@ -38,6 +38,7 @@ class StoreOptionsAction(Action):
         self.once = once
         self.values: dict[str, Any] = {}
         self.last_stored = -1
+        self._given: dict[str, Any] = {}  # what has been set from outside
         self._seen: dict[Any, dict[str, Any]] = {}  # reader -> values at its last look
 
     def __call__(self, p: Any, o: Any, i: int) -> None:
@@ -75,8 +76,12 @@ class StoreOptionsAction(Action):
         given = {_bare(key): detached(value) for key, value in values.items()}
         for key in given:
             self.add_key(key)
-        for held in (self.values, *self._seen.values()):
+        for held in (self._given, self.values, *self._seen.values()):
             held.update(given)
+
+    def forget(self) -> None:
+        """Keep what has been set from outside only, as at the start of a run: the former run may have been another."""
+        self.values, self.last_stored, self._seen = dict(self._given), -1, {}
 
     def __repr__(self) -> str:
         return f"StoreOptionsAction({self.keys}, once={self.once})"

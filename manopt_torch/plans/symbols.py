@@ -70,6 +70,11 @@ def is_symbol(entry: Any) -> bool:
     return isinstance(entry, str) and entry.startswith(":") and entry[1:].isidentifier()
 
 
+def is_stop(entry: Any) -> bool:
+    """Tell whether an entry of a list asks for the reason at the end; actions may compare as they like."""
+    return isinstance(entry, str) and entry == S.Stop
+
+
 def field_of(name: str) -> str:
     """Return the field that a symbol names, or the name itself: fields may be given with and without the colon."""
     return name.removeprefix(":")
@@ -95,9 +100,8 @@ def parse_entries(entries: Any) -> Entries:
     for number in numbers:
         if not isinstance(number, int) or isinstance(number, bool) or number < 1:
             raise OptionsError(f"a number in such a list means 'every k-th' and must be an int >= 1, got {number!r}")
-    actions = [e for e in entries if not isinstance(e, (int, float)) and not (isinstance(e, str) and e == S.Stop)]
-    stops = any(isinstance(e, str) and e == S.Stop for e in entries)
-    return Entries(actions, numbers[-1] if numbers else None, stops)
+    actions = [e for e in entries if not isinstance(e, (int, float)) and not is_stop(e)]
+    return Entries(actions, numbers[-1] if numbers else None, any(map(is_stop, entries)))
 
 
 def check_symbol(o: Any, symbol: str, known: Sequence[str] = KNOWN) -> None:

@@ -33,6 +33,32 @@ class grad_mode:  # noqa: N801  (used as a statement, like torch.enable_grad)
         (_set_grad_enabled or torch.set_grad_enabled)(self._former)
 
 
+class Value:
+    """Call a user's function for its value alone, without grad mode unless it takes derivatives inside.
+
+    A physics-informed loss does, with derivatives of a network by its inputs. It is known by the error that it raises
+    without grad mode, and from then on called with it.
+    """
+
+    __slots__ = ("takes_derivatives",)
+
+    def __init__(self) -> None:
+        self.takes_derivatives = False
+
+    def __call__(self, fn: Any, *args: Any) -> Any:
+        """Return `fn(*args)`."""
+        if not self.takes_derivatives:
+            try:
+                return fn(*args)
+            except RuntimeError as error:
+                if torch.is_grad_enabled() or "not require grad" not in str(error):
+                    raise
+                self.takes_derivatives = True
+        with grad_mode(True):
+            value = fn(*args)
+        return value.detach() if isinstance(value, torch.Tensor) else value
+
+
 def tracked(x: Any) -> Any:
     """Return a copy of the point's tensors that records a graph; the data are shared, `x` is untouched."""
     if isinstance(x, torch.Tensor):

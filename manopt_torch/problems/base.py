@@ -55,6 +55,8 @@ class Problem(KnownKeywords):
             raise OptionsError(f"{type(self).__name__}: data must be a tuple of tensors, as in data=(t, y); got {got}")
         if vectorized not in (True, False):
             raise OptionsError(f"{type(self).__name__}: vectorized must be True or False, got {vectorized!r}")
+        if cost is None:
+            raise OptionsError(f"{type(self).__name__}: cost must be callable, got None")
         self.M = M
         self.cost = self._callable("cost", cost, vectorized)
         self.data = tuple(data)

@@ -13,7 +13,7 @@ from manopt_torch.manifolds.parameter import ManifoldParameter
 from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.manifolds.power import Power
 from manopt_torch.manifolds.product import Product
-from manopt_torch.problems.autodiff import backward, grad_mode, products
+from manopt_torch.problems.autodiff import Value, backward, grad_mode, products
 from manopt_torch.problems.base import Problem
 from manopt_torch.problems.hessian import GradientGraph
 
@@ -56,6 +56,7 @@ class ClosureProblem(Problem):
         self.remembered = True  # whether anybody keeps the point of a step, to transport from there in a later one
         self.last: Any = None  # loss evaluated last
         self._code: Any = None
+        self._evaluation = Value()
         self._flag: Any = "position"  # how the closure is told whether to differentiate, None for not at all
         self._clear(None)
 
@@ -88,6 +89,10 @@ class ClosureProblem(Problem):
     def set_gradients(self, u: Any) -> None:
         """Have the vector left in `.grad` at the end of the step, instead of the gradient."""
         self._gradients = [leaf.clone() for leaf in u]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the closure behind in copies and files, with what is known of it."""
+        return {**self.__dict__, "closure": None, "_code": None}
 
     def _clear(self, closure: Any) -> None:
         self.closure, self.here = closure, None
@@ -178,7 +183,7 @@ class ClosureProblem(Problem):
             self._release()
             self.counts.gradient += 1
         with grad_mode(gradient or self._flag is None):
-            value = self._call(gradient)
+            value = self._evaluation(self._call, gradient)
         value = value.detach() if isinstance(value, torch.Tensor) and not value.dim() else _scalar(value)
         self.last = value
         return value
@@ -285,7 +290,7 @@ def _scalar(value: Any) -> torch.Tensor:
     else:
         got, cure = type(value).__name__, "end it with `return loss`"
         try:
-            return torch.tensor(float(value), dtype=torch.float64)
+            return torch.tensor(float(value), dtype=torch.float64, device="cpu")
         except (TypeError, ValueError):
             pass
     raise ShapeError(f"the closure must return the loss, one number, got {got}: {cure}")

@@ -1,5 +1,12 @@
 """Problems known by their cost alone."""
 
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from manopt_torch.manifolds.base import Manifold
+from manopt_torch.problems.autodiff import Value
 from manopt_torch.problems.base import Problem
 
 
@@ -24,3 +31,12 @@ class CostProblem(Problem):
         >>> get_cost(p, torch.tensor([[3.0, 4.0], [0.0, 1.0]]))
         tensor([25.,  1.])
     """
+
+    def __init__(self, M: Manifold, cost: Callable[..., Any], *, data: tuple = (), vectorized: bool = True) -> None:
+        Problem.__init__(self, M, cost, data=data, vectorized=vectorized)
+        self._value = Value()
+
+    def get_cost(self, x: Any) -> torch.Tensor:
+        """Return the cost at `x`, shape `(*batch,)`."""
+        self.counts.cost += 1
+        return self._value(self.cost, x, *self.data)

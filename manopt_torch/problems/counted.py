@@ -44,7 +44,7 @@ class CountedProblem(KnownKeywords):
             kind: a symbol, with or without its colon.
             mode: what an unknown kind gives: -1 for "none", an OptionsError for "error".
         """
-        wanted = kind.lstrip(":").replace("_", "").lower()
+        wanted = str(kind).lstrip(":").replace("_", "").lower()
         for name, value in self.as_dict().items():
             if name.replace("_", "") == wanted:
                 return value

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from manopt_torch._keywords import KnownKeywords
+from manopt_torch.errors import OptionsError
 
 
 class EvalOrder(KnownKeywords, ABC):
@@ -40,9 +41,16 @@ class RandomEvalOrder(EvalOrder):
 
     Args:
         seed: seed of the random orders; the same seed gives the same orders.
+
+    Raises:
+        OptionsError: if the seed is no int.
     """
 
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the seed."""
+        _check_seed(self)
 
     def __call__(self, n: int, i: int) -> tuple[int, ...]:
         """Return the permutation of cycle `i`."""
@@ -55,14 +63,26 @@ class FixedRandomEvalOrder(EvalOrder):
 
     Args:
         seed: seed of the random order.
+
+    Raises:
+        OptionsError: if the seed is no int.
     """
 
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the seed."""
+        _check_seed(self)
 
     def __call__(self, n: int, i: int) -> tuple[int, ...]:
         """Return the one permutation, whatever the cycle."""
         return _permutation(n, self.seed)
 
 
+def _check_seed(order: RandomEvalOrder | FixedRandomEvalOrder) -> None:
+    if not isinstance(order.seed, int):
+        raise OptionsError(f"{type(order).__name__}: seed must be an int, got {order.seed!r}")
+
+
 def _permutation(n: int, seed: int) -> tuple[int, ...]:
-    return tuple(torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist())
+    return tuple(torch.randperm(n, generator=torch.Generator().manual_seed(seed), device="cpu").tolist())

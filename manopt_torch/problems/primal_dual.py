@@ -189,13 +189,13 @@ class PrimalDualProblem(Problem):
         return self.M.egrad2rgrad(m, backward(value, leaf, keep_graph=True))
 
     def _graph_at(self, m: Any) -> tuple[Any, Any]:
-        versions = [leaf._version for leaf in leaves(m)]
-        if self._last is None or self._last[0] is not m or self._last[1] != versions:
-            self._last = None  # the former graph makes room for the new one
+        versions, last = [leaf._version for leaf in leaves(m)], self._last  # read once, as another thread may write
+        if last is None or last[0] is not m or last[1] != versions:
+            self._last = last = None  # the former graph makes room for the new one
             with grad_mode(True):
                 leaf = tracked(m)
-                self._last = (m, versions, leaf, self.get_forward_operator(leaf))
-        return self._last[2:]
+                self._last = last = (m, versions, leaf, self.get_forward_operator(leaf))
+        return last[2:]
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the graph of the last base point behind in copies: it is another batch's, and cannot be pickled."""

@@ -50,12 +50,12 @@ class ProximalProblem(Problem):
         vectorized: bool = True,
     ) -> None:
         Problem.__init__(self, M, cost, data=data, vectorized=vectorized)
-        maps = (proximal_maps,) if callable(proximal_maps) else tuple(proximal_maps)
+        maps = (proximal_maps,) if callable(proximal_maps) else _listed("proximal_maps", proximal_maps)
         if not maps:
             raise OptionsError("ProximalProblem: proximal_maps is empty, pass at least one prox(lam, x)")
         self.proximal_maps = tuple(self._callable("proximal map", prox, vectorized, lead=1) for prox in maps)
-        counts = tuple(number_of_proxes) if number_of_proxes is not None else (1,) * len(self.proximal_maps)
-        if len(counts) != len(maps) or any(not isinstance(n, int) or n < 1 for n in counts):
+        counts = (1,) * len(maps) if number_of_proxes is None else _listed("number_of_proxes", number_of_proxes)
+        if len(counts) != len(maps) or any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in counts):
             raise OptionsError(f"ProximalProblem: number_of_proxes needs {len(maps)} ints >= 1, got {counts}")
         self.number_of_proxes = counts
 
@@ -65,3 +65,10 @@ class ProximalProblem(Problem):
             raise OptionsError(f"there are {len(self.proximal_maps)} proximal maps, counted from 0; got i={i}")
         self.counts.proximal_map += 1
         return self.checked_like(x, self.proximal_maps[i](lam, x, *self.data), f"result of proximal map {i}")
+
+
+def _listed(name: str, values: Any) -> tuple[Any, ...]:
+    try:
+        return tuple(values)
+    except TypeError:
+        raise OptionsError(f"ProximalProblem: {name} must be a list, one entry a map, got {values!r}") from None

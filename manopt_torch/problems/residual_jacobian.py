@@ -3,6 +3,9 @@ r"""Jacobians of residuals: for all problems of a batch at once, never across pr
 Problems of a batch do not mix, so one derivative of the whole batch in the directions $b_j(x)$, one for each problem,
 is the $j$-th column of every Jacobian. By columns, $J b$ comes from two backward passes: $w \mapsto J' w$ is linear,
 and its derivative is $J$. In eager torch that takes half the time of forward-mode derivatives.
+
+A single problem has operations so small that most of the time goes into calling them: there `vmap` takes several passes
+at once.
 """
 
 import math
@@ -18,6 +21,10 @@ from manopt_torch.manifolds.euclidean import Euclidean
 from manopt_torch.manifolds.points import leaf_shapes, leaves, map_shaped, to_vector
 from manopt_torch.problems import autodiff
 from manopt_torch.problems.autodiff import grad_mode
+
+# a single problem makes up to so many passes at once, whose residuals are no more numbers than that; fewer than the
+# least are made one by one
+_PASSES, _NUMBERS, _LEAST_PASSES = 32, 1 << 15, 8
 
 
 def attached_residuals(
@@ -46,8 +53,23 @@ def columns(
     """Return the Jacobian in the basis at `x`, column by column, shape `(*batch, m, n)`."""
     product = products(leaf, attached)
     basis = M.basis(x)
-    parts = [product(_nth(M, basis, j)) for j in range(M.dim)]
-    return torch.stack(parts, -2).mT
+    found = _in_passes(product, lambda: basis, M.dim, attached)
+    if found is None:
+        found = torch.stack([product(_nth(M, basis, j)) for j in range(M.dim)], -2)
+    return found.mT
+
+
+def _in_passes(
+    one: Callable[[Any], torch.Tensor], each: Callable[[], Any], count: int, attached: torch.Tensor
+) -> torch.Tensor | None:
+    """Call `one` on all `count` of `each()`, some at a time; None where they are to be taken one by one."""
+    some = 0 if attached.dim() > 1 else min(_PASSES, count, _NUMBERS // attached.numel())
+    if some < _LEAST_PASSES:
+        return None
+    try:
+        return torch.func.vmap(one, chunk_size=some)(each())
+    except RuntimeError:  # of an operation that vmap cannot take
+        return None
 
 
 def products(leaf: Any, attached: torch.Tensor) -> Callable[[Any], torch.Tensor]:
@@ -74,8 +96,19 @@ def rows(
     attached: torch.Tensor,  # shape: (*batch, m), computed from the tracked point `leaf`
 ) -> torch.Tensor:
     """Return the Jacobian in the basis at `x`, row by row, shape `(*batch, m, n)`."""
+    m = attached.shape[-1]
+
+    def row(w: torch.Tensor) -> torch.Tensor:
+        return _as_vector(M, leaves(autodiff.products((attached,), (w,), leaf)))
+
+    def units() -> torch.Tensor:
+        return torch.eye(m, dtype=attached.dtype, device=attached.device)
+
+    together = _in_passes(row, units, m, attached)
+    if together is not None:
+        return in_basis(M, x, together)
     found: list[torch.Tensor] = []
-    for i in range(attached.shape[-1]):
+    for i in range(m):
         with grad_mode(True):
             one = attached[..., i]
         found.append(_as_vector(M, leaves(autodiff.backward(one, leaf, keep_graph=True))))

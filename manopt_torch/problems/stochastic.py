@@ -87,7 +87,7 @@ class StochasticProblem(SmoothProblem):
         self._listed = not callable(cost)
         if self.terms is not None:
             self._parts = {name: _part(M, name, fn, self.terms, vectorized) for name, fn in given.items() if fn}
-            everything = range(self.terms) if self._listed else torch.arange(self.terms)
+            everything = range(self.terms) if self._listed else torch.arange(self.terms, device="cpu")
             given = {name: self._bound(name, everything) for name in given}
         Problem.__init__(self, M, given["cost"], data=data, vectorized=vectorized or bool(self._parts))
         self.gradient = self._callable("gradient", given["gradient"], self.vectorized)
@@ -134,10 +134,12 @@ class StochasticProblem(SmoothProblem):
 
     def _order(self, n: int, cycle: int) -> Any:
         """Return the order of a cycle: a tensor of numbers, or a tuple of them for a list of costs."""
-        if self._cycle[:3] != (self.order, n, cycle):
+        known = self._cycle  # read once, as another thread may write
+        if known[:3] != (self.order, n, cycle):
             order = self.order(n, cycle)
-            self._cycle = (self.order, n, cycle, order if self._listed else torch.tensor(order))
-        return self._cycle[3]
+            order = order if self._listed else torch.tensor(order, device="cpu")  # it indexes tensors on any device
+            known = self._cycle = (self.order, n, cycle, order)
+        return known[3]
 
     def _bound(self, name: str, chosen: Any) -> Any:
         """Return the callable of this name for some of the terms, taking `(x, *data)`; None if it is not given."""

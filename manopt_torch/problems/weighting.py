@@ -28,12 +28,17 @@ def corrected(
     J: torch.Tensor,  # shape: (*batch, m, n)
     weights: torch.Tensor | None,
     loss: Any,
+    *,
+    strict: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    r"""Return $\tilde r, \tilde J$: $\tilde J' \tilde r$ is the gradient, $\tilde J' \tilde J$ models the Hessian."""
+    r"""Return $\tilde r, \tilde J$: $\tilde J' \tilde r$ is the gradient, $\tilde J' \tilde J$ models the Hessian.
+
+    Unless `strict`, with the curvature of a loss that bends down, see `triggs_factors`.
+    """
     if loss is not None:
         size = block_size(loss)
         _, first, second = loss.rho(squared_blocks(r, size))
-        r, J = correct(r, J, first, second, size)
+        r, J = correct(r, J, first, second, size, strict=strict)
     if weights is None:
         return r, J
     root = weights.to(r.dtype).sqrt()

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-import torch
-
 from manopt_torch._typing import Mask, Scalar
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.lanczos import Krylov, minimize_cubic
@@ -31,7 +29,7 @@ from manopt_torch.plans.linearization import (
     products_at,
 )
 from manopt_torch.plans.options import Options, check_count, check_range, state, strict_keywords
-from manopt_torch.plans.rounding import tangent_gradient, watch_rounding
+from manopt_torch.plans.rounding import resolved_size, tangent_gradient, watch_rounding
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import (
     StopAfterIteration,
@@ -55,7 +53,8 @@ class AdaptiveRegularizationOptions(Options):
         eta2: the weight shrinks where $\rho$ is at least this.
         gamma1: factor by which it shrinks.
         gamma2: factor by which it grows after a rejection.
-        theta: the inner iteration ends where the model's gradient is at most $\theta\lVert u\rVert^2$.
+        theta: the inner iteration ends where the model's gradient is at most
+            $\theta\min(\lVert u\rVert^2, \lVert\operatorname{grad} f\rVert)$.
         max_lanczos_vectors: most products with the Hessian a step; None is the dimension, at most 300.
         rho_regularization: how many roundings of the cost are added to numerator and denominator of $\rho$.
         hessian: None for the problem's Hessian, else an approximation such as `ApproxHessianFiniteDifference()`.
@@ -95,6 +94,7 @@ class AdaptiveRegularizationOptions(Options):
     lanczos_unsolved: Any = state()  # whether all vectors were used and did not suffice
     last_stepsize: Any = state()  # length of the last step tried
     least_fall: Any = state()  # decrease promised by a step below the rounding of the cost
+    least_norm: Any = state()  # of the gradients between which such steps went
     cost_size: Any = state()  # a cost nearer to zero is not known better
     # the gradient's graph
     linearization: Any = state(per_problem=False)
@@ -143,8 +143,8 @@ stop_solver.register(AdaptiveRegularizationOptions)(halt_and_forget)
 @step_solver.register(AdaptiveRegularizationOptions)
 def _step(p: Any, o: AdaptiveRegularizationOptions, i: int) -> None:
     lane, M = o.lane, p.M
-    held = linearization_at(p, o)
-    gradient, norm = tangent_gradient(p, o)
+    held, size = linearization_at(p, o), resolved_size(p, o)
+    gradient, norm = tangent_gradient(p, o, size)
     model = QuadraticModel(M, o.x, gradient, products_at(p, o, held.at), norm=norm)
     if lane.lone and held.found is None:
         held.found = Krylov(lane, model)  # a rejected step changes the weight only
@@ -152,11 +152,11 @@ def _step(p: Any, o: AdaptiveRegularizationOptions, i: int) -> None:
     inner = minimize_cubic(lane, model, o.weight, o.active, o.theta, most, held.found)
     y = M.retract(o.x, inner.u, None, o.retraction_method)
     cost, context = p.trial(y)
-    former, rounding = lane.scalar(o.cost), o.rho_regularization * torch.finfo(cost.dtype).eps
-    rho, falls = model_quality(lane, former, lane.trial_cost(cost), inner.fall, rounding)
+    former, rounding = lane.scalar(o.cost), o.rho_regularization * o.precision.cost
+    rho, falls = model_quality(lane, former, lane.trial_cost(cost), inner.fall, rounding, size)
     accepted = falls & (rho >= o.eta1)
     commit_accepted(
-        *(p, o, accepted, inner.fall, inner.u, y, cost, context),
+        *(p, o, accepted, inner.fall, size, inner.u, y, cost, context),
         weight=_next_weight(o, rho, accepted),
         rho=rho,
         inner_iterations=inner.count,

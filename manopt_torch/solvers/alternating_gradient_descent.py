@@ -20,7 +20,7 @@ from manopt_torch.manifolds.product import Product
 from manopt_torch.plans.begin import begin, first_evaluation
 from manopt_torch.plans.commit import commit
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
-from manopt_torch.plans.options import Options, check_count, memory_of, state, strict_keywords
+from manopt_torch.plans.options import Functor, Options, check_count, state, strict_keywords
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenGradientNormLess
 from manopt_torch.problems.eval_order import EvalOrder, LinearEvalOrder
@@ -89,6 +89,10 @@ def _initialize(p: Any, o: AlternatingGradientDescentOptions) -> None:
     # factors that have not had their turn are handed on: not those of the caller
     o.x = map_leaves(torch.clone, o.x)
     o.last_stepsize, o.idle = None, o.lane.full(0)
+    if isinstance(p.M, Product):
+        for j, stepsize in enumerate(o.stepsizes):  # each begins at its own part of the start
+            if isinstance(stepsize, Functor):
+                o.memory[stepsize] = stepsize.init(_FactorProblem(p, o.x, j), _FactorOptions(o, j))
 
 
 @step_solver.register(AlternatingGradientDescentOptions)
@@ -101,10 +105,12 @@ def _step(p: Any, o: AlternatingGradientDescentOptions, i: int) -> None:
     cycle, place = divmod((i - 1) // o.inner_iterations, factors)
     j = (o.order or LinearEvalOrder())(factors, cycle)[place]
     problem, options = _FactorProblem(p, o.x, j), _FactorOptions(o, j)
-    remembered = dict(memory_of(options.stepsize, p, o) or {})
+    remembered = dict(o.memory.get(options.stepsize) or {})
     s, trial = take_step(problem, options, i)
     new = problem.whole_trial(trial)
-    if options.stagnated is not options.untouched:
+    if options.stagnated is options.untouched:
+        new["idle"] = o.lane.full(0)
+    else:
         new |= _set_aside(o, options, remembered, new, factors * o.inner_iterations)
     commit(o, **new, last_stepsize=s)
 
@@ -112,8 +118,8 @@ def _step(p: Any, o: AlternatingGradientDescentOptions, i: int) -> None:
 def _set_aside(o: Any, options: Any, remembered: dict[str, Any], new: dict[str, Any], cycle: int) -> dict[str, Any]:
     """Let a factor that finds no better point stay where it is; a problem stagnates when all do, for a cycle."""
     lane, failed = o.lane, options.stagnated
-    memory = o.memory[options.stepsize]
     for name, value in remembered.items():  # the search has ended at a step of no use
+        memory = o.memory[options.stepsize]
         if lane.lone or isinstance(first_leaf(value), torch.Tensor):
             memory[name] = lane.pick(failed, value, memory[name])
     idle = lane.where(failed, o.idle + 1, lane.full(0))

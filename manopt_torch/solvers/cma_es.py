@@ -124,14 +124,15 @@ def _initialize(p: Any, o: CMAESOptions) -> None:
     o.covariance = torch.diag_embed(ones)
     o.root, o.deviations = o.covariance, ones
     o.path, o.sigma_path = 0 * ones, 0 * ones
-    o.costs = lane.scalar(torch.as_tensor(o.cost)).unsqueeze(-1).expand(*lane.shape, _count(p.M, o)).clone()
+    o.costs = lane.scalar(o.cost).unsqueeze(-1).expand(*lane.shape, _count(p.M, o)).clone()
 
 
 @step_solver.register(CMAESOptions)
 def _step(p: Any, o: CMAESOptions, i: int) -> None:
     M, shape, count = p.M, o.lane.shape, _count(p.M, o)
     r = rates(M.dim, count)
-    z = uploaded(torch.randn(count, M.dim, generator=generator_for(o.seed, i), dtype=torch.float64), o.width)
+    draws = torch.randn(count, M.dim, generator=generator_for(o.seed, i), dtype=torch.float64, device="cpu")
+    z = uploaded(draws, o.width)
     sample = draw(o.root, z.mT.contiguous())
     centre = new_axis(o.mean, M.point_shape)
     steps = o.width.unsqueeze(-1).unsqueeze(-1) * sample.y.mT

@@ -126,20 +126,19 @@ def _step(p: Any, o: ConjugateGradientOptions, i: int) -> None:
     s, trial = take_step(p, o, i, o.direction, o.slope)
     o.proposal = q = _propose(p, o, trial.x, trial_gradient(p, trial))
     beta = _coefficient(p, o, i)
-    new = {
-        "x": q.x,
-        "cost": trial.cost,
-        "gradient": q.gradient,
-        "direction": o.lane.minus(o.lane.scale(beta, q.carried), q.preconditioned),
-        "slope": beta * q.along - q.square,
-        "square": q.square,
-        "beta": beta,
-        "last_stepsize": s,
-    }
-    if o.preconditioned is not None:
-        new["preconditioned"] = q.preconditioned
     o.proposal = None
-    commit(o, **new)
+    commit(
+        o,
+        x=q.x,
+        cost=trial.cost,
+        gradient=q.gradient,
+        direction=o.lane.minus(o.lane.scale(beta, q.carried), q.preconditioned),
+        slope=beta * q.along - q.square,
+        square=q.square,
+        beta=beta,
+        last_stepsize=s,
+        preconditioned=None if o.preconditioned is None else q.preconditioned,
+    )
     if o.stagnated is not ended:
         _start_over(p, o, o.stagnated & o.lane.not_(ended))
 

@@ -9,6 +9,7 @@ from manopt_torch.linalg.cholesky import cholesky_or_nan
 from manopt_torch.plans.options import get_options
 from manopt_torch.problems.autodiff import grad_mode
 from manopt_torch.problems.counted import bare_problem
+from manopt_torch.problems.weighting import corrected
 
 # below this squared pivot (columns of unit length) normal equations have lost half the digits
 _SAFE_PIVOT = 0.5
@@ -37,8 +38,9 @@ def covariance(p: Any, o: Any, *, absolute: bool = False, details: bool = False)
     r"""Return the covariance of fitted parameters, $\hat\sigma^2 (J^\top W J)^{-1}$, for each problem of a batch.
 
     $\hat\sigma^2 = 2 f(x) / (m - n)$ is estimated from the residuals. On a manifold the matrix is that of the
-    coordinates in `M.basis(x)`. With a robust loss it is that of the least-squares problem which stands for it at the
-    minimum, as in SciPy.
+    coordinates in `M.basis(x)`. With a robust loss $J^\top W J$ is the Hessian of the cost without the second
+    derivatives of the residuals, $\sum_i w_i (\rho'_i + 2 \rho''_i r_i^2)\, J_i^\top J_i$, as in SciPy; residuals where
+    that factor is negative add nothing to it.
 
     Args:
         p: the least-squares problem.
@@ -72,7 +74,9 @@ def covariance(p: Any, o: Any, *, absolute: bool = False, details: bool = False)
     x = get_options(o).x
     with grad_mode(False):
         trial = problem.residual_trial(x)
-        J = problem.linearize_residuals(x, trial).jacobian
+        J = problem.jacobian_from(x, trial)
+        # a step does without the curvature of a loss that bends down; how well the minimum is determined depends on it
+        J = corrected(trial.residuals, J, problem.weights, problem.loss, strict=False)[1]
         inverse, rank = _inverse_of_normal_matrix(J)
         freedom = _count(problem, trial.residuals) - rank
         if absolute:

@@ -17,7 +17,7 @@ import torch
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.linesearch import Trial
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.plans.begin import begin, first_evaluation
+from manopt_torch.plans.begin import begin, check_answer, first_evaluation
 from manopt_torch.plans.commit import commit, finite_point
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
 from manopt_torch.plans.options import Options, state, strict_keywords
@@ -102,7 +102,7 @@ def _stays_inside(search: Linesearch) -> bool:
 def _initialize(p: Any, o: FrankWolfeOptions) -> None:
     begin(p, o)
     first_evaluation(p, o)
-    o.last_stepsize = None
+    o.last_stepsize = o.direction = None
     o.direction, o.gap = _towards(p, o, o.x, o.cost, o.gradient)
 
 
@@ -137,7 +137,10 @@ def _ask(p: Any, o: FrankWolfeOptions, x: Any, gradient: Any) -> Any:
     """Return the point of the set that minimises the linearised cost."""
     if not isinstance(o.oracle, Options):
         oracle = o.oracle if p.vectorized else map_over_batch(o.oracle, p.M)
-        return oracle(x, gradient, *p.data)
+        answer = oracle(x, gradient, *p.data)
+        if o.direction is None:  # the first one
+            check_answer(p, o, "answer of the oracle", answer)
+        return answer
     M, method = p.M, o.retraction_method
 
     def linearised(q: Any, *data: torch.Tensor) -> torch.Tensor:

@@ -123,7 +123,8 @@ def _step(p: Any, o: MeshAdaptiveDirectSearchOptions, i: int) -> None:
 def _moves(M: Manifold, o: MeshAdaptiveDirectSearchOptions, i: int) -> Any:
     """Return the tangent vectors to try: those of the poll and, last, one beyond the last step that paid."""
     axis, d = len(o.lane.shape), M.dim
-    draws = [torch.rand(n, m, generator=generator_for(o.seed, j), dtype=torch.float64) for n, m, j in _tables(d, i)]
+    generators = ((n, m, generator_for(o.seed, j)) for n, m, j in _tables(d, i))
+    draws = [torch.rand(n, m, generator=g, dtype=torch.float64, device="cpu") for n, m, g in generators]
     kept, fresh = (uploaded(t, o.poll_size) for t in draws)
     steps = expand_right(o.poll_size, 2) * triangular_poll(o.level, kept, fresh)
     poll = M.from_coordinates(new_axis(o.x, M.point_shape), steps.to(first_leaf(o.x).real.dtype))

@@ -142,7 +142,7 @@ def _weights(o: ParticleSwarmOptions, i: int) -> tuple[Any, Any]:
     made_for = o.seed, block, axis
     if o.weights is None or o.weights[0] != made_for:
         shape = 2, _AT_ONCE, o.best_costs.shape[-1]
-        draws = torch.rand(shape, generator=generator_for(o.seed, block), dtype=torch.float64)
+        draws = torch.rand(shape, generator=generator_for(o.seed, block), dtype=torch.float64, device="cpu")
         own, best = uploaded(draws, first_leaf(o.x).real)
         tables = o.cognitive_weight * own, o.social_weight * best
         o.weights = made_for, *(spread_out(table, axis, o.velocities) for table in tables)

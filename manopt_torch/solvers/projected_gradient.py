@@ -17,7 +17,7 @@ from manopt_torch.functional.linesearch import Trial
 from manopt_torch.functional.projected_search import ArcRule, projected_search
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import first_leaf
-from manopt_torch.plans.begin import begin, first_evaluation
+from manopt_torch.plans.begin import begin, check_answer, first_evaluation
 from manopt_torch.plans.commit import commit, finite_point
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
 from manopt_torch.plans.options import Options, check_count, check_range, state, strict_keywords
@@ -101,6 +101,7 @@ class ProjectedGradientOptions(Options):
 def _initialize(p: Any, o: ProjectedGradientOptions) -> None:
     begin(p, o)
     start, inside = o.x, _project(p, o, o.x)
+    check_answer(p, o, "result of the projection", inside)
     o.x = o.lane.pick(o.lane.finite(inside), inside, start)
     try:
         first_evaluation(p, o)
@@ -146,7 +147,7 @@ def _search(p: Any, o: ProjectedGradientOptions, i: int, first: Trial) -> tuple[
         return Trial(y, *p.trial(y)), squared_distance(y)
 
     def smallest() -> Any:
-        return lane.div(eps * lane.size(o.x), lane.size(o.gradient))
+        return _smallest(lane, o.x, o.gradient)
 
     eps = torch.finfo(first_leaf(o.x).dtype).eps
     rule = ArcRule(o.contraction_factor, o.sufficient_decrease, o.max_decreases, 0.5 * eps)
@@ -171,7 +172,15 @@ def _look_ahead(p: Any, o: ProjectedGradientOptions, x: Any, cost: Any, gradient
     M, lane = p.M, o.lane
     x, gradient = finite_point(o, x, cost, gradient)
     ahead = _arc(p, o, x, gradient, s)
-    return ahead, lane.div(lane.scalar(M.norm(x, M.inverse_retract(x, ahead))), s)
+    moved = lane.div(lane.scalar(M.norm(x, M.inverse_retract(x, ahead))), s)
+    # a step that rounding swallows, as at a wall, says nothing of the set
+    swallowed = s <= _smallest(lane, x, gradient)
+    return ahead, lane.where(swallowed, lane.scalar(M.norm(x, gradient)), moved)
+
+
+def _smallest(lane: Any, x: Any, gradient: Any) -> Any:
+    """Return the step below which rounding swallows the whole move."""
+    return lane.div(torch.finfo(first_leaf(x).dtype).eps * lane.size(x), lane.size(gradient))
 
 
 def _arc(p: Any, o: ProjectedGradientOptions, x: Any, gradient: Any, s: Any) -> Any:

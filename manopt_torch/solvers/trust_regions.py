@@ -33,7 +33,7 @@ from manopt_torch.plans.linearization import (
     products_at,
 )
 from manopt_torch.plans.options import Options, check_count, check_range, state, strict_keywords
-from manopt_torch.plans.rounding import tangent_gradient, watch_rounding
+from manopt_torch.plans.rounding import resolved_size, tangent_gradient, watch_rounding
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenGradientNormLess
 from manopt_torch.problems.hessian import HessianProblem
@@ -105,6 +105,7 @@ class TrustRegionsOptions(Options):
     inner_reason: Any = state()  # a code, see `INNER_REASONS`
     squared_length: Any = state()  # of the last step tried
     least_fall: Any = state()  # decrease promised by a step below the rounding of the cost
+    least_norm: Any = state()  # of the gradients between which such steps went
     cost_size: Any = state()  # a cost nearer to zero is not known better
     seed: int = state(0, per_problem=False)  # of random starts
     linearization: Any = state(per_problem=False)  # the gradient's graph
@@ -178,17 +179,17 @@ stop_solver.register(TrustRegionsOptions)(halt_and_forget)
 
 @step_solver.register(TrustRegionsOptions)
 def _step(p: Any, o: TrustRegionsOptions, i: int) -> None:
-    lane, M, (radius_rule, cg_rule, rounding) = o.lane, p.M, rules_of(p, o)
-    inner = _minimize_model(p, o, linearization_at(p, o), cg_rule)
+    lane, M, (radius_rule, cg_rule, rounding), size = o.lane, p.M, rules_of(p, o), resolved_size(p, o)
+    inner = _minimize_model(p, o, linearization_at(p, o), cg_rule, size)
     eta, long = inner.eta, inner.count > _LONG
     if not lane.lone or long:
         eta = lane.pick(long, M.project_tangent(o.x, eta), eta)
     y = M.retract(o.x, eta, None, o.retraction_method)
     cost, context = p.trial(y)
-    rho, falls = model_quality(lane, lane.scalar(o.cost), lane.trial_cost(cost), inner.fall, rounding)
+    rho, falls = model_quality(lane, lane.scalar(o.cost), lane.trial_cost(cost), inner.fall, rounding, size)
     accepted = falls & (rho > o.acceptance_rate)
     commit_accepted(
-        *(p, o, accepted, inner.fall, eta, y, cost, context, partial(unsolved, inner)),
+        *(p, o, accepted, inner.fall, size, eta, y, cost, context, partial(unsolved, inner)),
         radius=next_radius(lane, radius_rule, o.radius, inner, rho, accepted),
         rho=rho,
         inner_iterations=inner.count,
@@ -197,19 +198,18 @@ def _step(p: Any, o: TrustRegionsOptions, i: int) -> None:
     )
 
 
-def _minimize_model(p: Any, o: TrustRegionsOptions, held: Linearization, rule: CGRule) -> CGState:
+def _minimize_model(p: Any, o: TrustRegionsOptions, held: Linearization, rule: CGRule, size: Any) -> CGState:
     """Minimise the model; a lone problem that was rejected goes back along the path of its last inner iteration."""
     lane, radius = o.lane, o.radius
     precondition = None if o.randomize else preconditioner_at(p, o.x)
-    exact, (gradient, norm) = o.hessian is None, tangent_gradient(p, o)
+    exact, (gradient, norm) = o.hessian is None, tangent_gradient(p, o, size)
     model = QuadraticModel(p.M, o.x, gradient, products_at(p, o, held.at), precondition, exact, norm)
     if o.randomize:
         start = random_start(lane, model, radius, o.sigma or 1e-3, generator_for(o.seed, o.iteration))
         return cauchy_point(lane, model, radius, truncated_cg(lane, model, radius, o.active, rule, eta=start))
     if not lane.lone:
         return truncated_cg(lane, model, radius, o.active, rule)
-    known = None if held.found is None else rewind(lane, model, radius, held.found)
-    if known is not None:
+    if held.found is not None and (known := rewind(lane, model, radius, held.found)) is not None:
         return known
     held.found = []
     return truncated_cg(lane, model, radius, o.active, rule, path=held.found, remember=o.reduction_factor * radius)

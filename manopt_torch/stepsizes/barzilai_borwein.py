@@ -67,8 +67,8 @@ class BarzilaiBorweinStepsize(Stepsize):
     strategy: str = "direct"
     _: KW_ONLY
     initial_stepsize: float | None = None
-    bb_min_stepsize: float = 1e-10
-    bb_max_stepsize: float = 1e10
+    bb_min_stepsize: float = 1e-30  # costs of any scale
+    bb_max_stepsize: float = 1e30
     sufficient_decrease: float = 1e-4
     stepsize_reduction: float = 0.3
     max_stepsize: float | None = None

@@ -26,7 +26,8 @@ class CubicBracketingLinesearch(RayLinesearch):
     Args:
         sufficient_curvature: $\kappa \in (0, 1)$.
         stepsize_increase: factor between trials as long as there is no bracket.
-        min_bracket_width: width at which the search ends, and least distance of a trial from the ends.
+        min_bracket_width: width at which the search ends, and least distance of a trial from the ends; relative to
+            the longer end where that is below 1.
         hybrid: whether trials that narrow the bracket too little are followed by its middle.
         initial_stepsize: first step to try in a run.
         initial_guess: first trial of a search.

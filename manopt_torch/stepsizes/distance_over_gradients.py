@@ -87,5 +87,5 @@ def _curvature_factor(lane: Any, curvature: float, distance: Any) -> Any:
     r"""Return $r / \tanh r$ of the scaled distance, which is positive."""
     r = curvature**0.5 * distance
     # torch's function in both lanes, so that a lone run agrees with its batch
-    tanh = torch.tanh(torch.tensor(r, dtype=torch.float64) if lane.lone else r)
+    tanh = torch.tanh(torch.tensor(r, dtype=torch.float64, device="cpu") if lane.lone else r)
     return lane.div(r, lane.scalar(tanh))

@@ -7,7 +7,7 @@ import torch
 
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.barzilai_borwein import STRATEGIES, barzilai_borwein
-from manopt_torch.functional.linesearch import ArmijoRule, Found, armijo
+from manopt_torch.functional.linesearch import ArmijoRule, Found, Trial, armijo
 from manopt_torch.functional.masked import lane_for
 from manopt_torch.functional.ray import Ray
 from manopt_torch.manifolds.base import Manifold
@@ -117,8 +117,8 @@ class NonmonotoneLinesearch(TwoFacedLinesearch):
         costs = memory["costs"] = lane.pick(active, costs, memory["costs"])
         ray = ray_from(lane, p, o.x, cost, gradient, eta, o.retraction_method, self.max_stepsize, self.cost_resolution)
         found = self._search(ray, memory["next"], active, lane.scalar(costs.amax(-1)))
-        trial = found.trial
-        trial.gradient = trial_gradient(p, trial)
+        at = found.trial
+        trial = Trial(at.x, at.cost, None, trial_gradient(p, at))  # whose graph is spent
         signed = -found.step if eta is None else found.step
         inverse = self.strategy == "inverse" or (self.strategy == "alternating" and i % 2 == 1)
         ratio, curvature = barzilai_borwein(

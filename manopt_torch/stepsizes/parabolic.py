@@ -128,7 +128,8 @@ class ParabolicLinesearch(TwoFacedLinesearch):
         radius = M.injectivity_radius(x) if self.max_stepsize is None else self.max_stepsize
         if not (isinstance(radius, float) and radius == math.inf):
             first = lane.min(lane.div(lane.scalar(radius), lane.sqrt(squared_length)), first)
-        first = lane.where(searching, first, 0.0)
+        if searching is not True:
+            first = lane.where(searching, first, 0.0)
         rule = _rule(
             self.sufficient_decrease, self.growth_threshold, self.max_decreases, self.cost_resolution, cost.dtype
         )

@@ -16,6 +16,9 @@ from manopt_torch.problems.gradient import GradientProblem
 from manopt_torch.stepsizes.base import told
 from manopt_torch.stepsizes.two_faced import TwoFacedLinesearch, note_stagnation, smallest_step
 
+# a search whose step has grown by so much has found no end: on a cost that falls for ever the next goes on from there
+_FAR = 2.0**20
+
 
 class RayLinesearch(TwoFacedLinesearch):
     """Base of the line searches that look at costs and slopes along the direction.
@@ -44,7 +47,8 @@ class RayLinesearch(TwoFacedLinesearch):
 
     def init(self, p: Any, o: Any) -> Any:
         """Start from the initial step size."""
-        return {"last": lane_of(p, o).full(float(self.initial_stepsize))}
+        lane = lane_of(p, o)
+        return {"last": lane.full(float(self.initial_stepsize)), "reached": lane.full(0.0)}
 
     def _search_in_run(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
         lane, memory = lane_of(p, o), memory_of(self, p, o)
@@ -53,9 +57,13 @@ class RayLinesearch(TwoFacedLinesearch):
             cost, gradient = p.get_cost_and_gradient(o.x)
         active = lane.full(True) if o.active is None else o.active
         ray = ray_from(lane, p, o.x, cost, gradient, eta, o.retraction_method, self.max_stepsize, self.cost_resolution)
-        found = self.search(ray, first_trial(ray, self.initial_guess, i, memory["last"]), active)
+        ray = ray._replace(reached=memory["reached"])
+        first = first_trial(ray, self.initial_guess, i, memory["last"])
+        found = self.search(ray, first, active)
         moved = active & lane.not_(found.failed)
         memory["last"], o.trial = lane.where(moved, found.step, memory["last"]), found.trial
+        endless = moved & (found.step >= _FAR * first)
+        memory["reached"] = lane.where(endless, found.step, lane.full(0.0))
         note_stagnation(o, i, ray.direction, found)
         return found.step
 

@@ -118,15 +118,17 @@ class ShortStepLinesearch(TwoFacedLinesearch):
         """Return what was found and the curvature to start the next search from."""
         direction, slope, squared_length = way
         searching = active & (slope < 0.0)
-        model = lane.min(lane.div(-slope, curvature * squared_length), self.max_stepsize)
-        first = lane.where(searching, model, 0.0)
+        first = lane.min(lane.div(-slope, curvature * squared_length), self.max_stepsize)
+        if searching is not True:
+            first = lane.where(searching, first, 0.0)
         rule = _rule(self.contraction_factor, self.max_decreases, self.cost_resolution, cost.dtype)
         smallest = partial(smallest_step, lane, x, direction)
         found = armijo(lane, evaluate, lane.scalar(cost), slope, first, searching, rule, smallest)
-        learnt = lane.where(found.step < first, lane.div(-slope, found.step * squared_length), curvature)
-        if searching is not True:
-            found.failed = found.failed | lane.without(active, searching)
-        return found, lane.where(searching, self.decay * learnt, curvature)
+        learnt = self.decay * lane.where(found.step < first, lane.div(-slope, found.step * squared_length), curvature)
+        if searching is True:  # a lone problem, nearly always
+            return found, learnt
+        found.failed = found.failed | lane.without(active, searching)
+        return found, lane.where(searching, learnt, curvature)
 
     def __repr__(self) -> str:
         return told(self)

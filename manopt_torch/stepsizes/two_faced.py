@@ -53,8 +53,9 @@ def downhill(p: Any, o: Any) -> Way:
 
 def way_along(M: Any, lane: Any, x: Any, gradient: Any, eta: Any, slope: Any) -> Way:
     """Return the way of a search along `eta`; its slope is computed if that is None."""
-    slope = lane.scalar(M.inner(x, gradient, eta)) if slope is None else slope
-    return eta, slope, lane.scalar(M.inner(x, eta, eta))
+    inner = M.inner_at(x)
+    slope = lane.scalar(inner(gradient, eta)) if slope is None else slope
+    return eta, slope, lane.scalar(inner(eta, eta))
 
 
 def smallest_step(lane: Any, x: Any, direction: Any) -> Any:

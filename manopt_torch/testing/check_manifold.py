@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from manopt_torch import _host
-from manopt_torch.errors import ManoptError
+from manopt_torch.errors import ManoptError, OptionsError
 from manopt_torch.manifolds import Manifold
 from manopt_torch.testing.manifold_laws import LAWS, Finding, slope_laws
 from manopt_torch.testing.manifold_sample import draw
@@ -95,6 +95,7 @@ def check_manifold(
         A report with `passed`, `failures` and `laws`; print it to see a table.
 
     Raises:
+        OptionsError: if `M` is no manifold, or the batch is empty.
         ManoptError: if a law fails and `raise_on_failure` is set; the message is the table.
 
     References:
@@ -105,6 +106,10 @@ def check_manifold(
         >>> check_manifold(Sphere(3)).passed
         True
     """
+    if not isinstance(M, Manifold):
+        raise OptionsError(f"check_manifold: M must be a Manifold such as Sphere(3), got {M!r}")
+    if 0 in batch:
+        raise OptionsError(f"check_manifold: there is nothing to check in a batch of shape {tuple(batch)}")
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     with torch.no_grad():
         sample = draw(M, batch, dtype, generator, generator.device)

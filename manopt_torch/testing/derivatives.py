@@ -8,6 +8,7 @@ from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.geodesics import move
 from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.problems import get_cost
+from manopt_torch.problems.counted import bare_problem
 from manopt_torch.testing.slopes import Order, find_order, sample_step_sizes
 
 # by how much a slope may miss the order
@@ -16,12 +17,14 @@ SLOPE_TOLERANCE = 0.1
 
 def start_and_direction(p: Any, x: Any, u: Any, points: int, generator: torch.Generator | None) -> tuple[Any, Any]:
     """Fill in a random point and direction, or check those given."""
+    bare_problem(p)  # raises where it is none
     if not isinstance(points, int) or points < 20:
         raise OptionsError(f"points must be an int of at least 20, so that slopes mean something, got {points!r}")
     if x is None:
         if p.data:
             raise OptionsError("the problem has data, whose batch axes the point must have as well: pass x")
-        x = p.M.random_point(generator=generator, dtype=torch.float64)
+        device = None if generator is None else generator.device
+        x = p.M.random_point(generator=generator, dtype=torch.float64, device=device)
     else:
         p.M.check_point(x)
         if first_leaf(x).dtype.to_real() != torch.float64:
@@ -30,6 +33,8 @@ def start_and_direction(p: Any, x: Any, u: Any, points: int, generator: torch.Ge
                 "order in: pass x.double() and data of that dtype"
             )
         p.check_data(p.M.batch_shape(x))
+        if 0 in p.M.batch_shape(x):
+            raise OptionsError(f"there is nothing to check in a batch of shape {p.M.batch_shape(x)}: pass a point")
     if u is None:
         u = p.M.random_tangent(x, generator=generator)
     else:

@@ -13,13 +13,14 @@ _ELLIPSES = SymmetricPositiveDefinite(2)
 
 
 def _orthogonal(batch: tuple, n: int, generator: torch.Generator) -> torch.Tensor:
-    return torch.linalg.qr(torch.randn((*batch, n, n), generator=generator, dtype=torch.float64)).Q
+    return torch.linalg.qr(torch.randn((*batch, n, n), generator=generator, dtype=torch.float64, device="cpu")).Q
 
 
 def _between(bounds: list[tuple[float, float]], batch: tuple, generator: torch.Generator) -> torch.Tensor:
     """Draw a number within each of the bounds, shape `(*batch, len(bounds))`."""
-    low, high = torch.tensor(bounds, dtype=torch.float64).T
-    return low + (high - low) * torch.rand((*batch, len(bounds)), generator=generator, dtype=torch.float64)
+    low, high = torch.tensor(bounds, dtype=torch.float64, device="cpu").T
+    draws = torch.rand((*batch, len(bounds)), generator=generator, dtype=torch.float64, device="cpu")
+    return low + (high - low) * draws
 
 
 def _half_square(r: torch.Tensor) -> torch.Tensor:
@@ -103,7 +104,7 @@ def _best_of_rank_two(a: torch.Tensor) -> Any:
 
 def _draw_matrices(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     """Draw two positive definite matrices with eigenvalues between 1/2 and 2 or so."""
-    half = 0.3 * torch.randn((*batch, 2, 2, 2), generator=generator, dtype=torch.float64)
+    half = 0.3 * torch.randn((*batch, 2, 2, 2), generator=generator, dtype=torch.float64, device="cpu")
     a, b = torch.linalg.matrix_exp(half + half.mT).unbind(-3)
     return a, b
 

@@ -88,7 +88,7 @@ class ProblemCase:
         generator = torch.Generator().manual_seed(0) if generator is None else generator
         data = self.draw(batch, generator)
         if self.start is None:
-            x = self.manifold.random_point(*batch, generator=generator, dtype=torch.float64)
+            x = self.manifold.random_point(*batch, generator=generator, dtype=torch.float64, device="cpu")
         else:
             x = self.start(batch, generator, *data)
         problem = kind(

@@ -31,11 +31,11 @@ def problem_named(name: str) -> ProblemCase:
 
 
 def _normal(*shape: int, generator: torch.Generator) -> torch.Tensor:
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
+    return torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
 
 
 def _uniform(low: float, high: float, *shape: int, generator: torch.Generator) -> torch.Tensor:
-    return low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
+    return low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64, device="cpu")
 
 
 def _zero(*data: torch.Tensor) -> torch.Tensor:
@@ -68,7 +68,7 @@ def _rosenbrock(x: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
 
 def _rosenbrock_start(batch: tuple, generator: torch.Generator, a: torch.Tensor) -> torch.Tensor:
     # the start of Manopt's example, moved a little for each problem of a batch
-    at = torch.tensor([0.1, 0.2], dtype=torch.float64).expand(*batch, 2)
+    at = a.new_tensor([0.1, 0.2]).expand(*batch, 2)
     return at + 0.1 * _normal(*batch, 2, generator=generator) if batch else at.clone()
 
 
@@ -91,8 +91,8 @@ def _opposite(c: torch.Tensor) -> torch.Tensor:
 def _draw_symmetric(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     """Draw symmetric 4 x 4 matrices with one low eigenvalue, so that the lowest eigenvector is found fast."""
     q = torch.linalg.qr(_normal(*batch, 4, 4, generator=generator)).Q
-    low = torch.tensor([-1.0, 0.5, 0.75, 1.0], dtype=torch.float64)
-    spectrum = low + 0.2 * torch.rand((*batch, 4), generator=generator, dtype=torch.float64)
+    low = q.new_tensor([-1.0, 0.5, 0.75, 1.0])
+    spectrum = low + _uniform(0.0, 0.2, *batch, 4, generator=generator)
     a = (q * spectrum[..., None, :]) @ q.mT
     return (0.5 * (a + a.mT),)
 
@@ -193,7 +193,7 @@ PROBLEMS: tuple[ProblemCase, ...] = (
         "rosenbrock",
         Euclidean(2),
         _rosenbrock,
-        lambda batch, generator: (torch.full((*batch, 1), 100.0, dtype=torch.float64),),
+        lambda batch, generator: (torch.full((*batch, 1), 100.0, dtype=torch.float64, device="cpu"),),
         _zero,
         lambda a: a.new_ones(*a.shape[:-1], 2),
         _rosenbrock_start,

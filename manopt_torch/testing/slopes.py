@@ -35,7 +35,7 @@ class Order(NamedTuple):
 
 def sample_step_sizes(points: int) -> torch.Tensor:
     """Return step sizes from 1e-8 to 1, evenly spaced on a logarithmic scale."""
-    return torch.logspace(_LOWEST, _HIGHEST, points, dtype=torch.float64)
+    return torch.logspace(_LOWEST, _HIGHEST, points, dtype=torch.float64, device="cpu")
 
 
 def find_order(
@@ -83,7 +83,7 @@ def _find_order(
     lower = lower & (first[:, None] < first[best])
     best = torch.where(lower.any(0), _argmax(decades.expand_as(slope), lower), best)
 
-    none, at = exact | ~usable.any(0), torch.arange(e.shape[1])
+    none, at = exact | ~usable.any(0), torch.arange(e.shape[1], device=e.device)
     window = torch.where(none, torch.nan, torch.stack([t[first[best]], t[last[best]]]))
     return Order(torch.where(none, torch.nan, slope[best, at]), window, exact, exact | good[best, at])
 
@@ -97,7 +97,7 @@ def _fit_all_windows(
     """Fit a line to log10 of `e` over `x` in every window of that width or more, by differences of running sums."""
     points = len(x)
     least = int(width / (x[1] - x[0])) + 1
-    first, last = torch.triu_indices(points, points, offset=least)
+    first, last = torch.triu_indices(points, points, offset=least, device=x.device)
     valid = valid & torch.isfinite(e)
     y = torch.where(valid, torch.where(valid, e, 1.0).log10(), 0.0)
     x = torch.where(valid, x[:, None], 0.0)

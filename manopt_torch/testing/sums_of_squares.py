@@ -9,7 +9,7 @@ from manopt_torch.testing.problem_case import SUM_OF_SQUARES, ProblemCase
 
 
 def _normal(*shape: int, generator: torch.Generator) -> torch.Tensor:
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
+    return torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
 
 
 def _draw_linear_fit(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
@@ -27,7 +27,7 @@ def _linear_solution(A: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 def _draw_targets(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     """Draw points around the sphere, none of them close to its centre."""
     c = _normal(*batch, 3, generator=generator)
-    length = 0.7 + 0.8 * torch.rand((*batch, 1), generator=generator, dtype=torch.float64)
+    length = 0.7 + 0.8 * torch.rand((*batch, 1), generator=generator, dtype=torch.float64, device="cpu")
     return (c / c.norm(dim=-1, keepdim=True) * length,)
 
 
@@ -107,7 +107,7 @@ SUMS_OF_SQUARES: tuple[ProblemCase, ...] = (
         _draw_point_clouds,
         lambda a, b: _half_square(_misalignment)(_alignment(a, b), a, b),
         _alignment,
-        lambda batch, generator, a, b: torch.eye(3, dtype=torch.float64).repeat(*batch, 1, 1),
+        lambda batch, generator, a, b: torch.eye(3, dtype=torch.float64, device="cpu").repeat(*batch, 1, 1),
         elementwise=False,
         provides=SUM_OF_SQUARES,
         residuals=_misalignment,

@@ -45,8 +45,6 @@ from manopt_torch.training.modules.names import LR as LR
 from manopt_torch.training.modules.names import SGD as SGD
 from manopt_torch.training.modules.names import Adam as Adam
 from manopt_torch.training.modules.names import AddNoise as AddNoise
-from manopt_torch.training.modules.names import ArangeLS as ArangeLS
-from manopt_torch.training.modules.names import BacktrackingLS as BacktrackingLS
 from manopt_torch.training.modules.names import Cautious as Cautious
 from manopt_torch.training.modules.names import ClipNorm as ClipNorm
 from manopt_torch.training.modules.names import ClipValue as ClipValue
@@ -54,33 +52,35 @@ from manopt_torch.training.modules.names import ClosureOptimizerWrapper as Closu
 from manopt_torch.training.modules.names import CyclicRS as CyclicRS
 from manopt_torch.training.modules.names import Dropout as Dropout
 from manopt_torch.training.modules.names import GradientAveraging as GradientAveraging
-from manopt_torch.training.modules.names import GridLS as GridLS
 from manopt_torch.training.modules.names import Lambda as Lambda
 from manopt_torch.training.modules.names import LaplacianSmoothing as LaplacianSmoothing
-from manopt_torch.training.modules.names import LinspaceLS as LinspaceLS
 from manopt_torch.training.modules.names import LRDropout as LRDropout
 from manopt_torch.training.modules.names import MakeClosureFromModules as MakeClosureFromModules
-from manopt_torch.training.modules.names import MinimizeQuadratic3PointsLS as MinimizeQuadratic3PointsLS
-from manopt_torch.training.modules.names import MinimizeQuadraticLS as MinimizeQuadraticLS
-from manopt_torch.training.modules.names import MultiplicativeLS as MultiplicativeLS
 from manopt_torch.training.modules.names import NanToNum as NanToNum
 from manopt_torch.training.modules.names import NegateOnLossIncrease as NegateOnLossIncrease
 from manopt_torch.training.modules.names import NesterovMomentum as NesterovMomentum
 from manopt_torch.training.modules.names import Normalize as Normalize
 from manopt_torch.training.modules.names import OptimizerWrapper as OptimizerWrapper
 from manopt_torch.training.modules.names import PolyakMomentum as PolyakMomentum
-from manopt_torch.training.modules.names import QuadraticInterpolation2Point as QuadraticInterpolation2Point
 from manopt_torch.training.modules.names import RandomCoordinateMomentum as RandomCoordinateMomentum
 from manopt_torch.training.modules.names import RandomCoordinateNesterovMomentum as RandomCoordinateNesterovMomentum
 from manopt_torch.training.modules.names import Reciprocal as Reciprocal
-from manopt_torch.training.modules.names import ScipyMinimizeScalarLS as ScipyMinimizeScalarLS
 from manopt_torch.training.modules.names import Sign as Sign
 from manopt_torch.training.modules.names import (
     UninitializedClosureOptimizerWrapper as UninitializedClosureOptimizerWrapper,
 )
 from manopt_torch.training.modules.names import WeightDecay as WeightDecay
 from manopt_torch.training.modules.names import ZeroOnLossIncrease as ZeroOnLossIncrease
-from manopt_torch.training.modules.names import get_line_search as get_line_search
+from manopt_torch.training.modules.names_of_searches import ArangeLS as ArangeLS
+from manopt_torch.training.modules.names_of_searches import BacktrackingLS as BacktrackingLS
+from manopt_torch.training.modules.names_of_searches import GridLS as GridLS
+from manopt_torch.training.modules.names_of_searches import LinspaceLS as LinspaceLS
+from manopt_torch.training.modules.names_of_searches import MinimizeQuadratic3PointsLS as MinimizeQuadratic3PointsLS
+from manopt_torch.training.modules.names_of_searches import MinimizeQuadraticLS as MinimizeQuadraticLS
+from manopt_torch.training.modules.names_of_searches import MultiplicativeLS as MultiplicativeLS
+from manopt_torch.training.modules.names_of_searches import QuadraticInterpolation2Point as QuadraticInterpolation2Point
+from manopt_torch.training.modules.names_of_searches import ScipyMinimizeScalarLS as ScipyMinimizeScalarLS
+from manopt_torch.training.modules.names_of_searches import get_line_search as get_line_search
 from manopt_torch.training.modules.newton import ExactNewton as ExactNewton
 from manopt_torch.training.modules.newton import NewtonFDM as NewtonFDM
 from manopt_torch.training.modules.newton import NewtonGradFDM as NewtonGradFDM
@@ -102,6 +102,7 @@ from manopt_torch.training.modules.subspace import Subspace as Subspace
 from manopt_torch.training.modules.wrap import MakeClosure as MakeClosure
 from manopt_torch.training.modules.wrap import SetGrad as SetGrad
 from manopt_torch.training.modules.wrap import Wrap as Wrap
+from manopt_torch.training.optimizer_module import OptimizerModule as OptimizerModule
 from manopt_torch.training.selection import AllSelectionStrategy as AllSelectionStrategy
 from manopt_torch.training.selection import LayerSelectionStrategy as LayerSelectionStrategy
 from manopt_torch.training.selection import ParamSelectionStrategy as ParamSelectionStrategy

@@ -20,7 +20,9 @@ def leaves(tree: Any) -> list[torch.Tensor]:
         return [leaf for key in tree for leaf in leaves(tree[key])]
     if isinstance(tree, (tuple, list)):
         return [leaf for part in tree for leaf in leaves(part)]
-    raise ShapeError(f"a batch is a tensor, or a tuple, list or dict of them, got {type(tree).__name__}")
+    raise ShapeError(
+        f"a batch is a tensor, or a tuple, list or dict of them, got {type(tree).__name__}: torch.as_tensor makes one"
+    )
 
 
 def rebuilt(tree: Any, values: Iterator[torch.Tensor]) -> Any:

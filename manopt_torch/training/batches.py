@@ -1,13 +1,14 @@
 """Where batches come from: arrays cut into pieces, functions that are called, and anything that can be walked."""
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 import torch
 
 from manopt_torch._host import uploaded
+from manopt_torch._keywords import KnownKeywords
 from manopt_torch.errors import OptionsError, ShapeError
 
 SHUFFLES = ("batches", "rows", False)
@@ -15,7 +16,7 @@ SHUFFLES = ("batches", "rows", False)
 CALLS = 100
 
 
-class BatchSource:
+class BatchSource(KnownKeywords):
     """Cut arrays into batches, or call a function for each; walked once an epoch, it yields tuples of arguments.
 
     Arrays are cut along an axis, the last piece being shorter. An epoch takes up where the last one has stopped; when
@@ -77,21 +78,27 @@ class BatchSource:
         for _ in range(self.batches):
             yield self._next()
 
+    def first(self) -> tuple:
+        """Return the batch that comes next, and leave it to come."""
+        batch = self._next()
+        self._ahead = chain([batch], self._ahead)
+        return batch
+
     def _next(self) -> tuple:
+        batch = next(self._ahead, None)
+        if batch is not None:
+            return batch
         if self._call is not None:
             return arguments(self._call())
         if not self._arrays:
             return ()
-        batch = next(self._ahead, None)
-        if batch is None:
-            self._ahead = self._round()
-            batch = next(self._ahead)
-        return batch
+        self._ahead = self._round()
+        return next(self._ahead)
 
     def _round(self) -> Iterator[tuple]:
         """Yield every row once."""
-        order = torch.randperm(self._rows, generator=self._generator) if self.shuffle == "rows" else None
-        turns = torch.randperm(len(self._cuts), generator=self._generator) if self.shuffle == "batches" else None
+        order = self._permutation(self._rows) if self.shuffle == "rows" else None
+        turns = self._permutation(len(self._cuts)) if self.shuffle == "batches" else None
         for n in range(len(self._cuts)) if turns is None else turns.tolist():
             start, stop = self._cuts[n]
             if order is None:
@@ -100,6 +107,9 @@ class BatchSource:
                 yield tuple(
                     a.index_select(self.axis, uploaded(order[start:stop], a, order.dtype)) for a in self._arrays
                 )
+
+    def _permutation(self, n: int) -> torch.Tensor:
+        return torch.randperm(n, generator=self._generator, device="cpu")
 
 
 def _arrays(inputs: Any) -> tuple[torch.Tensor, ...]:
@@ -173,6 +183,18 @@ def source_of(data: Any, cut: bool, batches: int | None, **how: Any) -> Iterable
             "or a function that returns a batch"
         )
     return _Walk(data, batches)
+
+
+def first_of(source: Iterable[tuple]) -> tuple:
+    """Return the first batch of an epoch, which a walk will still find there.
+
+    Raises:
+        OptionsError: if there is none.
+    """
+    batch = source.first() if isinstance(source, BatchSource) else next(iter(source), None)
+    if batch is None:
+        raise OptionsError("the data are empty: there is no batch; for a loss of nothing give [[]]")
+    return batch
 
 
 def _holds_batches(data: list | tuple) -> bool:

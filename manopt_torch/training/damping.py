@@ -4,6 +4,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from manopt_torch._keywords import KnownKeywords
 from manopt_torch.errors import OptionsError
 
 _MODES = ("standard", "fletcher", "adaptive")
@@ -68,7 +69,7 @@ class DampingStrategy(Protocol):
         ...
 
 
-class StandardDampingStrategy:
+class StandardDampingStrategy(KnownKeywords):
     r"""Divide the damping by ten after each success, multiply it by ten after each failure.
 
     Args:

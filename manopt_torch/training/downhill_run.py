@@ -7,11 +7,11 @@ import torch
 
 from manopt_torch.directions.base import DirectionRule
 from manopt_torch.errors import OptionsError, UnknownKeywordError
-from manopt_torch.problems.autodiff import grad_mode
-from manopt_torch.training.batches import source_of
+from manopt_torch.problems.autodiff import Value, grad_mode
+from manopt_torch.training.batches import first_of, source_of
 from manopt_torch.training.downhill_algorithms import check_algorithm, composition, keywords_of
 from manopt_torch.training.downhill_parameters import Named, Parameters, named_parameters, parameters_of
-from manopt_torch.training.downhill_updates import Updates
+from manopt_torch.training.downhill_updates import DeferredUpdates, Updates
 from manopt_torch.training.monitors import Means, monitors_of
 from manopt_torch.training.validation import Patience
 
@@ -54,7 +54,7 @@ class Downhill:
         self.monitors, self.monitor_gradients = monitors_of(monitors), bool(monitor_gradients)
         module = params if isinstance(params, torch.nn.Module) else None
         self._parameters = None if params is None else Parameters(named_parameters(params, loss), module)
-        self.watch = Patience()
+        self.watch, self._value = Patience(), Value()
         self.epochs, self.reason, self.validations = 0, "not run", []
 
     # ---- parameters -------------------------------------------------------------------------------------------------
@@ -126,7 +126,22 @@ class Downhill:
         rule = self._rule(self._settings(hyper, "get_updates"))
         if self._parameters is not None:
             return self._updates(rule, tuple)
-        return _Deferred(lambda batch: self._updates(rule, lambda: batch))
+        return DeferredUpdates(lambda batch: self._updates(rule, lambda: batch))
+
+    def evaluate(self, data: Any = None, **keywords: Any) -> dict[str, float]:
+        """Return the means of loss and monitors over data where the parameters are, as a validation finds them.
+
+        Args:
+            data: the batches, as `iterate` takes them.
+            keywords: those of `iterate` about data, used where an array is cut: `batch_size`, `valid_batches`, ...
+
+        Raises:
+            OptionsError: if a keyword is unknown, or there is no batch.
+        """
+        settings = self._settings(keywords, "evaluate")
+        how = {name: settings[name] for name in ("batch_size", "axis", "shuffle", "seed")}
+        batches = source_of(data, False, settings["valid_batches"], **how)
+        return self._means(self._updates(self._rule(settings), lambda: first_of(batches)), batches)
 
     # ---- the loop ---------------------------------------------------------------------------------------------------
     def iterate(self, train: Any = None, valid: Any = None, **keywords: Any) -> Iterator[Pair]:
@@ -167,7 +182,7 @@ class Downhill:
         # the training data are validated on with a source of their own, which leaves the order of training alone
         batches = settings["valid_batches"] or (settings["train_batches"] if valid is None else None)
         validating = source_of(train if valid is None else valid, cut, batches, **how)
-        updates = self._updates(self._rule(settings), lambda: next(iter(validating)))
+        updates = self._updates(self._rule(settings), lambda: first_of(validating))
         self.watch = Patience(settings["patience"], settings["min_improvement"])
         self.watch.best = updates.parameters.snapshot()
         self.epochs, self.reason, self.validations = 0, "running", []
@@ -219,24 +234,29 @@ class Downhill:
         return means.read()
 
     def _validate(self, updates: Updates, validating: Iterable[tuple], tell: Callable[[str], Any]) -> dict[str, float]:
-        means = Means()
-        with updates.parameters.evaluating():
-            for batch in validating:
-                means.add(self._watched(updates, batch, self._loss_of(updates, batch)))
-        valid = means.read()
-        if not valid:
-            raise OptionsError("the data are empty: there is no batch to validate on; for a loss of nothing give [[]]")
+        valid = self._means(updates, validating)
         improved = self.watch.see(valid, updates.parameters.snapshot())
         self.validations.append(valid["loss"])
         tell(_line(f"validation {len(self.validations) - 1}", valid) + (" *" if improved else ""))
         return valid
+
+    def _means(self, updates: Updates, data: Iterable[tuple]) -> dict[str, float]:
+        """Return the means of the monitors over batches, without an update."""
+        means = Means()
+        with updates.parameters.evaluating():
+            for batch in data:
+                means.add(self._watched(updates, batch, self._loss_of(updates, batch)))
+        found = means.read()
+        if not found:
+            raise OptionsError("the data are empty: there is no batch to validate on; for a loss of nothing give [[]]")
+        return found
 
     def _loss_of(self, updates: Updates, batch: tuple) -> torch.Tensor:
         """Return the loss of a validation batch, with the gradient only if it is watched."""
         if self.monitor_gradients:
             return updates.evaluate(batch)
         with grad_mode(False):
-            value = self.loss(*batch)
+            value = self._value(self.loss, *batch)
         updates.problem.check_cost(value, ())
         return value
 
@@ -245,7 +265,7 @@ class Downhill:
         yield "loss", loss
         with grad_mode(False):
             for name, monitor in self.monitors.items():
-                yield name, monitor(*batch)
+                yield name, self._value(monitor, *batch)
         if self.monitor_gradients:
             names = updates.parameters.names
             yield from zip((f"grad({name})" for name in names), updates.squared_norms(), strict=True)
@@ -254,17 +274,6 @@ class Downhill:
         for name, value in settings.items():
             if name not in DATA and name != "print":
                 tell(f"downhill {name} = {value!r}")
-
-
-class _Deferred:
-    """Updates whose parameters are found in the graph of the loss at the first call."""
-
-    def __init__(self, make: Callable[[tuple], Updates]) -> None:
-        self._make, self._updates = make, None
-
-    def __call__(self, *batch: Any) -> torch.Tensor:
-        self._updates = self._updates or self._make(batch)
-        return self._updates(*batch)
 
 
 def _check_loop(settings: dict[str, Any]) -> None:

@@ -151,3 +151,15 @@ class Updates:
         o = self.options
         factors = zip(self.problem.parameters.M.manifolds, o.x, o.gradient, strict=True)
         return [M.inner(x, g, g) for M, x, g in factors]
+
+
+class DeferredUpdates:
+    """Updates whose parameters are found in the graph of the loss at the first call."""
+
+    def __init__(self, make: Callable[[tuple], Updates]) -> None:
+        self._make, self._updates = make, None
+
+    def __call__(self, *batch: Any) -> torch.Tensor:
+        """Do what `Updates` do."""
+        self._updates = self._updates or self._make(batch)
+        return self._updates(*batch)

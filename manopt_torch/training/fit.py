@@ -7,6 +7,7 @@ import torch
 
 from manopt_torch.adapters.tqdm import EpochBar
 from manopt_torch.errors import OptionsError
+from manopt_torch.plans.options import strict_keywords
 from manopt_torch.training.batch_tree import mapped, samples
 
 
@@ -33,6 +34,7 @@ class FitProgress(NamedTuple):
     epoch_ended: bool
 
 
+@strict_keywords
 def fit(
     module: TrainingModule,
     loader: Iterable[Any],

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from manopt_torch._keywords import KnownKeywords
 from manopt_torch.errors import NonFiniteError, OptionsError, ShapeError
 from manopt_torch.plans.options import check_count, check_range
 from manopt_torch.training.damping import DampingStrategy, StandardDampingStrategy, checked_damping
@@ -29,7 +30,7 @@ class StepResult(NamedTuple):
     logs: dict[str, Any]
 
 
-class LevenbergMarquardtModule(torch.nn.Module):
+class LevenbergMarquardtModule(KnownKeywords, torch.nn.Module):
     r"""Train a network by damped Gauss-Newton steps.
 
     For networks of up to a few thousand parameters and losses that are sums of squares, above all for regression to

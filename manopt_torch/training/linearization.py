@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 from manopt_torch.errors import OptionsError, ShapeError
+from manopt_torch.problems.autodiff import Value
 from manopt_torch.training.batch_tree import call, leaves, mapped, rebuilt, samples
 from manopt_torch.training.jacobian import Network, Rows, batch_jacobian
 from manopt_torch.training.losses import Loss
@@ -60,6 +61,7 @@ class Linearization:
     ) -> None:
         self.model, self.loss, self.names = model, loss, list(params)
         self.max_rows, self.vectorized, self.dtype = max_rows, vectorized, dtype
+        self._value = Value()
         self._recordings = Recordings()
         self._templates: dict[Any, _Template] = {}
         self._settings: Any = None
@@ -91,7 +93,7 @@ class Linearization:
                 return found[0]
             self.forget()
             network = Network(self.model, self.loss, self.names, self._recordings, columns, inputs, targets, now)
-        outputs = call(self.model, inputs)
+        outputs = self._outputs(inputs)
         template = self._template(size, outputs, targets)
         found, _ = self._single(network, size, template, scaling)
         if not _agree(leaves(found.outputs), leaves(outputs)):
@@ -135,7 +137,7 @@ class Linearization:
     def _whole(self, network: Network, size: int, scaling: Scaling) -> Linearized:
         """Linearise a batch whose samples may be mixed."""
         model, inputs, targets, columns = self.model, network.inputs, network.targets, network.columns
-        outputs = call(model, inputs)
+        outputs = self._outputs(inputs)
         template = self._template(size, outputs, targets)
         r = self.loss.residuals(outputs, targets).reshape(-1)
         names = [self.names[k] for k in columns.tensors]
@@ -147,10 +149,14 @@ class Linearization:
             return Rows(found.to(self._wide(r)), r[part].to(self._wide(r)))
 
         def outputs_at(parameters: Sequence[torch.Tensor]) -> Any:
-            return rebuilt(outputs, iter(network.outputs_by_model(parameters)))
+            return rebuilt(outputs, map(torch.Tensor.detach, self._value(network.outputs_by_model, parameters)))
 
         system = normal_system(rows, self._split(size, template.each), columns.width, scaling)
         return Linearized(system, network.free, outputs, outputs_at)
+
+    def _outputs(self, inputs: Any) -> Any:
+        """Call the model, whose outputs may be derivatives by its inputs."""
+        return mapped(torch.Tensor.detach, self._value(call, self.model, inputs))
 
     def _template(self, size: int, outputs: Any, targets: Any) -> _Template:
         residuals = self.loss.residuals(outputs, targets)
@@ -175,7 +181,7 @@ class Linearization:
 
     def _is_still(self, inputs: Any, targets: Any, found: Linearized, residuals: torch.Tensor) -> bool:
         """Tell whether model and loss do on a few samples what was recorded of them."""
-        outputs = call(self.model, mapped(_few, inputs))
+        outputs = self._outputs(mapped(_few, inputs))
         r = self.loss.residuals(outputs, mapped(_few, targets)).reshape(-1)
         same = _agree([_few(t) for t in leaves(found.outputs)], leaves(outputs))
         return same and (len(residuals) < len(r) or _agree([residuals[: len(r)]], [r]))

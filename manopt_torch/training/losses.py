@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from manopt_torch._keywords import KnownKeywords
 from manopt_torch.errors import OptionsError, ShapeError
 
 
-class Loss(torch.nn.Module, ABC):
+class Loss(KnownKeywords, torch.nn.Module, ABC):
     r"""What a network is trained on: a mean $\ell$ of losses, and residuals whose squares are these losses.
 
     A loss of one's own is a subclass with the two methods, or a `ResidualLoss`. Its residuals are functions of the

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch._keywords import KnownKeywords
 from manopt_torch.directions.base import check_direction
 from manopt_torch.directions.chain import Chain, ScaleRule
 from manopt_torch.errors import OptionsError
@@ -25,7 +26,7 @@ _add: Any = getattr(torch, "_foreach_add_")  # noqa: B009
 _ENTRIES = ("modules", "iteration", "chain")
 
 
-class ModularOptimizer(torch.optim.Optimizer):
+class ModularOptimizer(KnownKeywords, torch.optim.Optimizer):
     r"""A `torch.optim.Optimizer` put together from modules, which act one after the other on the gradient.
 
     Modules are the direction rules of the solvers, also under the names of torchzero; gradient providers such as

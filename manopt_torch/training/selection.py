@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 
+from manopt_torch._keywords import KnownKeywords
 from manopt_torch.errors import OptionsError
 
 
@@ -43,7 +44,7 @@ class AllSelectionStrategy:
         return None
 
 
-class RandomSelectionStrategy:
+class RandomSelectionStrategy(KnownKeywords):
     """Move a random subset of the parameters, a new one each step: systems of bounded size for larger networks.
 
     Args:
@@ -70,10 +71,10 @@ class RandomSelectionStrategy:
 
     def select_parameters(self) -> torch.Tensor:
         """Draw the numbers of the step's parameters, in ascending order."""
-        return torch.randperm(self.number, generator=self.generator)[: self.subset_size].sort().values
+        return torch.randperm(self.number, generator=self.generator, device="cpu")[: self.subset_size].sort().values
 
 
-class LayerSelectionStrategy:
+class LayerSelectionStrategy(KnownKeywords):
     """Move one tensor of the parameters at a time, a weight or a bias.
 
     Args:
@@ -105,10 +106,10 @@ class LayerSelectionStrategy:
         """Return the numbers of the entries of one tensor."""
         chosen = self.next
         if self.mode == "random":
-            chosen = int(torch.randint(len(self.sizes), (1,), generator=self.generator))
+            chosen = int(torch.randint(len(self.sizes), (1,), generator=self.generator, device="cpu"))
         self.next = (chosen + 1) % len(self.sizes)
         start = sum(self.sizes[:chosen])
-        return torch.arange(start, start + self.sizes[chosen])
+        return torch.arange(start, start + self.sizes[chosen], device="cpu")
 
 
 def checked_selection(strategy: object) -> ParamSelectionStrategy | None:
@@ -155,12 +156,12 @@ def columns_of(
             f"select_parameters() must return some numbers from 0 to {total - 1}, or a mask of shape ({total},), got "
             f"{tuple(chosen.shape)} of {chosen.dtype}"
         )
-    lengths = torch.tensor(sizes)
+    lengths = torch.tensor(sizes, device="cpu")
     ends = lengths.cumsum(0)
     owners = torch.bucketize(numbers, ends, right=True)
     tensors = owners.unique()
     # numbers within the chosen tensors, laid one after the other
-    starts = torch.zeros(len(sizes), dtype=torch.long)
+    starts = torch.zeros_like(lengths)
     starts[tensors] = lengths[tensors].cumsum(0) - ends[tensors]
     within = numbers + starts[owners]
     whole = len(numbers) == int(lengths[tensors].sum())

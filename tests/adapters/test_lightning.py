@@ -8,7 +8,7 @@ from torch import nn
 
 from manopt_torch import OptionsError
 from manopt_torch.adapters.lightning import lightning_module
-from manopt_torch.training import LevenbergMarquardtModule, StandardDampingStrategy
+from manopt_torch.training import LevenbergMarquardtModule, OptimizerModule, StandardDampingStrategy
 
 # of torch to Lightning 2.6
 pytestmark = pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning")
@@ -74,6 +74,45 @@ def test_steps_are_counted(tmp_path):
     longer = trainer(tmp_path, max_steps=12, enable_checkpointing=True, callbacks=[again])
     longer.fit(make(), Batches(), ckpt_path=saves.best_model_path)
     assert longer.global_step == 12
+
+
+def test_predicts_and_tests(tmp_path):
+    """Pairs are inputs and targets, a batch of inputs alone is one."""
+    model = nn.Linear(1, 1)
+    worst = lambda outputs, targets: (outputs - targets).abs().max()  # noqa: E731
+    wrapped = lightning_module(LevenbergMarquardtModule(model), {"worst": worst})
+    x = torch.linspace(-1, 1, 12)[:, None]
+    load = lambda *tensors: torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*tensors), 4)  # noqa: E731
+    run = trainer(tmp_path, max_epochs=2)
+    for loader in (load(x, 2 * x), load(x), torch.utils.data.DataLoader(x, 4)):
+        found = run.predict(wrapped, loader)
+        assert len(found) == 3 and torch.equal(torch.cat(found), model(x).detach())
+    expected = (model(x) - 2 * x).square().mean().item()
+    (logged,) = run.test(wrapped, load(x, 2 * x), verbose=False)
+    assert logged["test_loss"] == pytest.approx(expected) and "test_worst" in logged
+
+
+def test_other_optimizers_train_and_are_saved(tmp_path):
+    make = lambda net: OptimizerModule(net, torch.optim.SGD(net.parameters(), 0.1, momentum=0.9))  # noqa: E731
+    model, plain = nn.Linear(1, 1), nn.Linear(1, 1)
+    plain.load_state_dict(model.state_dict())
+    run, wrapped = trainer(tmp_path, max_epochs=3), lightning_module(make(model))
+    run.fit(wrapped, Batches())
+    optimizer = torch.optim.SGD(plain.parameters(), 0.1, momentum=0.9)
+    for x, y in [*Batches()] * 3:
+        optimizer.zero_grad()
+        (plain(x) - y).square().mean().backward()
+        optimizer.step()
+    assert torch.equal(model.weight, plain.weight) and run.global_step == 12
+    other = lightning_module(make(nn.Linear(1, 1)))
+    other.load_state_dict(wrapped.state_dict())
+    step = next(iter(Batches()))
+    assert torch.equal(
+        other.training_module.training_step(*step).loss, wrapped.training_module.training_step(*step).loss
+    )
+    assert torch.equal(other.training_module.model.weight, model.weight)
+    with pytest.raises(OptionsError, match="made, such as"):
+        OptimizerModule(model, torch.optim.SGD)
 
 
 def test_ends_at_the_stop_flag(tmp_path):

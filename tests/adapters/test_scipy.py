@@ -152,6 +152,31 @@ def test_problems(method):
     assert x[1].shape == (1,)
 
 
+def test_hessians_are_made_at_once_where_that_can_be():
+    """Of more parameters than are differentiated together; one after the other if `vmap` cannot take the cost."""
+    from manopt_torch.adapters.scipy_views import ProblemView
+
+    W = torch.randn(70, 70, dtype=D, generator=torch.Generator().manual_seed(0))
+    x = torch.linspace(-1, 1, 70, dtype=D)
+    f = lambda x: torch.tanh(x @ W).square().sum(-1)  # noqa: E731
+    known = torch.func.hessian(f)(x)
+    kinds = {
+        "graph": HessianProblem(Euclidean(70), f),
+        "given": HessianProblem(
+            Euclidean(70), f, euclidean_hessian=lambda x, u: known @ u if u.sum().item() < 99 else u
+        ),
+    }
+    for problem in kinds.values():
+        view = ProblemView(problem, x)
+        torch.testing.assert_close(torch.from_numpy(view.hessian(view.start()).copy()), known, rtol=1e-10, atol=1e-12)
+
+
+def test_complex_steps_are_refused():
+    for wanted in ({"jac": "cs"}, {"hess": "cs", "method": "trust-constr"}):
+        with pytest.raises(OptionsError, match="autograd"):
+            scipy_minimize(HessianProblem(Euclidean(2), lambda x: x.square().sum(-1)), torch.ones(2), **wanted)
+
+
 def test_problems_without_derivatives():
     cost = CostProblem(Euclidean(2), lambda x: rosenbrock(x[..., 0], x[..., 1]))
     start = torch.tensor([-1.1, 2.5], dtype=D)

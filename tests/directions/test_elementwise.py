@@ -26,6 +26,7 @@ from manopt_torch import (
     SignRule,
     WeightDecayRule,
 )
+from manopt_torch.training import LaplacianSmoothing, NesterovMomentum, PolyakMomentum
 from tests.directions.probing import directions
 from tests.together import together
 
@@ -40,6 +41,35 @@ def test_heavy_ball_starts_with_the_gradient_undampened() -> None:
     first, second = directions(HeavyBallRule(0.5, 0.25), [4.0], [8.0])
     close(first, [4.0])
     close(second, [0.5 * 4 + 0.75 * 8])
+
+
+def test_the_velocity_is_damped_as_in_torchzero() -> None:
+    gradients, mu, tau = ([4.0], [8.0], [-1.0]), 0.5, 0.25
+    heavy, ahead, v = [], [], 0.0
+    for (g,) in gradients:
+        heavy.append(g + (1 - tau) * v)
+        v = mu * (v + g)
+        ahead.append(g + (1 - tau) * v)
+    close(torch.cat(directions(HeavyBallRule(mu, tau, damped="velocity"), *gradients)), heavy)
+    close(torch.cat(directions(NesterovRule(mu, tau, damped="velocity"), *gradients)), ahead)
+    close(torch.cat(directions(PolyakMomentum(mu, tau), *gradients)), heavy)
+    close(torch.cat(directions(NesterovMomentum(mu, tau), *gradients)), ahead)
+
+
+def test_small_tensors_are_smoothed_as_asked() -> None:
+    def smoothed(u: list[float], sigma: float) -> torch.Tensor:
+        n, L = len(u), torch.zeros(len(u), len(u), dtype=D)
+        for j in range(n):
+            L[j, j] -= 2
+            L[j, (j - 1) % n] += 1
+            L[j, (j + 1) % n] += 1
+        return torch.linalg.solve(torch.eye(n, dtype=D) - sigma * L, torch.tensor(u, dtype=D))
+
+    for u in ([1.0, -2.0], [1.0, 5.0, 0.0], [1.0, -2.0, 3.0, 0.5], [3.0, 1.0, 4.0, 1.0, 5.0]):
+        (every,) = directions(LaplacianSmoothingRule(0.7), u)
+        close(every, smoothed(u, 0.7))
+        (named,) = directions(LaplacianSmoothing(0.7), u)  # torchzero's least number of entries is 4
+        close(named, smoothed(u, 0.7) if len(u) >= 4 else u)
 
 
 def test_clipping_and_signs() -> None:
@@ -179,6 +209,8 @@ def test_weights_decay() -> None:
 WRONG = [
     (lambda: HeavyBallRule(1.0), "momentum.*1.0"),
     (lambda: HeavyBallRule(0.9, 2.0), "dampening.*2.0"),
+    (lambda: HeavyBallRule(0.9, damped="both"), "damped.*both"),
+    (lambda: LaplacianSmoothingRule(min_numel=0), "min_numel.*0"),
     (lambda: NesterovRule(0.9, variant="lookahead"), "variant.*lookahead"),
     (lambda: NesterovRule(0.9, 0.5, "downhill"), "dampening"),
     (lambda: ScaleRule(float("nan")), "factor"),

@@ -1,6 +1,7 @@
 """Truncated conjugate gradients against dense linear algebra."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,8 +95,8 @@ def test_what_is_known_of_hessian_and_gradient_saves_inner_products(radius: floa
             Space.count += 1
             return Euclidean.inner(self, x, u, v)
 
-    plain = model(a, g)._replace(M=Space(6))
-    known = plain._replace(symmetric=True, norm=g.norm().item())
+    plain = replace(model(a, g), M=Space(6))
+    known = replace(plain, symmetric=True, norm=g.norm().item())
     slow, used = truncated_cg(Lone(), plain, radius, True, EXACT), Space.count
     fast = truncated_cg(Lone(), known, radius, True, EXACT)
     torch.testing.assert_close(fast.eta, slow.eta, rtol=1e-12, atol=0)

@@ -61,3 +61,13 @@ def test_the_quality() -> None:
     rho, falls = model_quality(lane, 3.0, 3.0 + 1e-15, 1e-20, 1e-12)
     assert falls and rho == pytest.approx(1.0, abs=1e-2)
     assert model_quality(lane, 3.0, 3.0, 0.0, 1e-12) == (1.0, True)
+
+
+def test_noise_excuses_rises_of_its_own_size_only() -> None:
+    lane = Lone()
+    # of a cost of one, noise is 1e-3: the cost rises by half of it
+    assert model_quality(lane, 1.0, 1.0005, 5e-4, 1e-3)[0] == pytest.approx(1 / 3)
+    assert model_quality(lane, 1.0, 1.0005, 2e-3, 1e-3)[0] == pytest.approx(-1 / 6)  # more was promised
+    # a small cost, known as well as its size tells
+    assert model_quality(lane, 1e-6, 2e-6, 1e-6, 1e-3, 1e-6)[0] == pytest.approx(-1.0, rel=2e-3)
+    assert model_quality(lane, 0.0, -1e-6, 1e-6, 1e-3, 1e-6)[0] == pytest.approx(1.0)

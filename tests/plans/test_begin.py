@@ -216,3 +216,22 @@ def test_a_cost_that_returns_a_python_number_is_told_how_to_return_a_tensor():
 def test_inference_mode_is_named_where_it_forbids_derivatives():
     with torch.inference_mode(), pytest.raises(MissingDerivativeError, match="torch.inference_mode"):
         solve(P, options(torch.ones(2)))
+
+
+def test_a_start_from_inference_mode_is_copied_where_derivatives_are_wanted():
+    with torch.inference_mode():
+        start = torch.ones(2, 2)
+    plain = solve(P, options(torch.ones(2, 2)))
+    assert torch.equal(solve(P, options(start)).x, plain.x)
+
+
+@pytest.mark.parametrize("x", [torch.ones(2), torch.ones(3, 2)], ids=["lone", "batch"])
+def test_callables_that_write_into_the_point(x):
+    def cost(x):
+        return x.mul_(2).square().sum(-1)
+
+    with pytest.raises(OptionsError, match="the cost writes into the point .* x.clone()"):
+        solve(CostProblem(M, cost), MeshAdaptiveDirectSearchOptions(x.clone()))
+    given = GradientProblem(M, lambda x: x.square().sum(-1), lambda x: x.mul_(2))
+    with pytest.raises(OptionsError, match="the cost or the gradient writes into the point"):
+        solve(given, options(x.clone()))

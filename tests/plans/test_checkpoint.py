@@ -13,6 +13,7 @@ from manopt_torch import (
     Euclidean,
     GradientDescentOptions,
     GradientProblem,
+    NelderMeadOptions,
     Options,
     Product,
     RecordOptions,
@@ -255,6 +256,25 @@ def test_a_state_taken_before_any_run_starts_one():
     p = problem("tensor", data)
     fresh = load_state_dict(GradientDescentOptions(x, stop=rules(5)), state_dict(GradientDescentOptions(x)))
     assert_same(solve(p, fresh), solve(p, GradientDescentOptions(x, stop=rules(5))))
+
+
+def test_a_state_of_a_run_that_was_interrupted_while_it_began_starts_one():
+    x, data = starts((2,), "tensor")
+    whole = solve(problem("tensor", data), NelderMeadOptions(x, stop=rules(5)))
+    for interrupted_at in (1, 3):  # at the start itself, and among the other points of the simplex
+        calls = []
+
+        def cost(x, w, calls=calls, last=interrupted_at):
+            calls.append(x)
+            if len(calls) == last:
+                raise KeyboardInterrupt
+            return (w * x * x).sum(-1)
+
+        o = NelderMeadOptions(x, stop=rules(5))
+        with pytest.raises(KeyboardInterrupt):
+            solve(GradientProblem(Sphere(3), cost, data=data), o)
+        fresh = load_state_dict(NelderMeadOptions(x, stop=rules(5)), state_dict(o))
+        assert torch.equal(solve(problem("tensor", data), fresh).x, whole.x)
 
 
 # ---- what does not fit ----------------------------------------------------------------------------------------------

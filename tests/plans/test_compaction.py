@@ -231,6 +231,35 @@ def test_hooks_see_the_whole_batch():
     assert set(o.watch.seen) == {((5, 8), (5, 8), (5, 8), (5, 8), 5)}
 
 
+def _halve_steps(o):
+    o.stepsize = ArmijoLinesearch(initial_stepsize=1e-3, contraction_factor=0.5)
+
+
+CHANGES = {
+    "a parameter": lambda o: setattr(o, "stop", StopAfterIteration(o.iteration + 9)),
+    "a functor with memory": _halve_steps,
+    "the point": lambda o: setattr(o, "x", Sphere(3).project_point(o.x + 0.1)),
+    "problems that end": lambda o: setattr(o, "active", o.active & (torch.arange(40) < 39)),
+    "problems that begin again": lambda o: setattr(o, "active", torch.ones_like(o.active)),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_an_action_changes_counts_as_in_the_whole_batch(what):
+    def change(p, o, i):
+        if i in (50, 54):
+            CHANGES[what](o)
+
+    runs = []
+    for compact, debug in ((True, [change]), (False, [change]), (True, None)):
+        poser = Poser((40,))
+        stop = StopAfterIteration(80) | StopWhenGradientNormLess(1e-4)
+        runs.append(solve(poser.problem(), GradientDescentOptions(poser.x, stop=stop, compact=compact), debug=debug))
+        assert bool(poser.gathered) == compact
+    assert_same(*runs[:2])
+    assert not torch.equal(runs[2].iterations, runs[0].iterations)
+
+
 class SlowOptions(OptionsDecorator):
     """A decorator with a verb of its own."""
 

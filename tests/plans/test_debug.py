@@ -234,3 +234,19 @@ def test_numbers_have_as_many_digits_as_their_dtype_carries(dtype, texts):
 def test_a_format_that_cannot_write_the_value_is_refused_at_once(kind, template):
     with pytest.raises(OptionsError, match="cannot write the value"):
         kind(format=template)
+
+
+def test_a_format_for_counts_is_refused_where_values_are_no_counts():
+    for kind in (DebugCost, DebugIterate, DebugGradientNorm, DebugStepsize):
+        with pytest.raises(OptionsError, match="cannot write the value"):
+            kind(format="{:d}")
+    assert said(DebugEntry("check_every", format="{:d}"), lone(), 1) == "1"
+
+
+def test_a_format_meets_a_field_that_is_not_set_yet():
+    o = lone()
+    assert said(DebugEntry("last_stepsize", format="s = {:.1e}"), o, 0) == "s = None"
+    o.last_stepsize = 0.5
+    assert said(DebugEntry("last_stepsize", format="s = {:.1e}"), o, 1) == "s = 5.0e-01"
+    with pytest.raises(OptionsError, match=r"format='\{:.1f\}' cannot write StopAfterIteration\(20\)"):
+        said(DebugEntry("stop", format="{:.1f}"), o, 0)

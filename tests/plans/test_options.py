@@ -11,6 +11,7 @@ import torch
 from manopt_torch import (
     ArmijoLinesearch,
     ConstantStepsize,
+    DebugCost,
     Euclidean,
     Functor,
     GradientDescentOptions,
@@ -21,8 +22,11 @@ from manopt_torch import (
     StopAfterIteration,
     StopWhenChangeLess,
     get_options,
+    get_record,
+    initialize_solver,
     solve,
     steepest_descent,
+    step_solver,
 )
 from manopt_torch.errors import OptionsError
 from manopt_torch.plans.options import (
@@ -189,6 +193,27 @@ def test_copies_of_options_keep_the_memory_of_the_copied_functors(clone):
     assert torch.equal(other.memory[other.stop.criteria[1]]["x"], o.x)
     assert other.stepsize not in o.memory
     assert isinstance(copy.deepcopy(Memory()), Memory)
+
+
+def test_options_can_be_pickled_after_a_run_that_printed_to_a_local_function():
+    o, texts = GradientDescentOptions(torch.ones(2), stop=StopAfterIteration(2)), []
+    solve(P, o, debug=[DebugCost(print=lambda text: texts.append(text))], record=[":Cost"])
+    other = pickle.loads(pickle.dumps(o))
+    assert len(texts) == 3 and torch.equal(other.x, o.x) and get_record(other) == get_record(o)
+
+
+def test_a_shallow_copy_goes_on_without_the_original():
+    o, alone = (GradientDescentOptions(torch.tensor([3.0, 1.0]), stop=StopAfterIteration(9)) for _ in range(2))
+    p = GradientProblem(Euclidean(2), lambda x: (x**4).sum(-1))
+    solve(p, alone)
+    initialize_solver(p, o)
+    step_solver(p, o, 1)
+    other = copy.copy(o)
+    for branch in (other, o):  # the second one from where both were
+        for i in range(2, 10):
+            step_solver(p, branch, i)
+        assert torch.equal(branch.x, alone.x)
+    assert other.memory[o.stepsize] is not o.memory[o.stepsize]
 
 
 def test_functors_are_found_with_their_paths():

@@ -119,6 +119,14 @@ def test_only_the_stop_place_is_recorded():
         get_record(o)
 
 
+def test_the_reason_may_stand_beside_others_at_a_place():
+    o = RecordOptions(lone(), {":All": [":Iteration", ":Stop", 10], ":Step": [":Stop", ":Cost"]})
+    solve(P, o)
+    assert get_record(o, ":All") == [(10, None), (20, 1)]
+    assert len(get_record(o, ":Cost")) == 20
+    assert get_record(o, ":Step")[-1] == (None, get_record(o, ":Cost")[-1])  # the stop is not called there
+
+
 def test_solving_again_begins_a_new_record():
     ro = RecordOptions(lone(START + 1), [":Iteration", ":Change"])
     solve(P, ro)

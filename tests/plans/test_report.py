@@ -146,3 +146,21 @@ def test_evaluations_are_those_of_the_last_run(dtype):
     for _ in range(2):
         solve(P, o)
         assert {kind: n for kind, n in report(o).evaluations.items() if n} == {"cost": 5, "gradient": 5}
+
+
+def test_reasons_of_criteria_that_have_been_taken_away():
+    o = solve(P, options([3.0, 100.0]))
+    o.stop = StopAfterIteration(9)
+    assert get_reason(o) == [
+        "A criterion that the options no longer have was met at iteration 2.",
+        "The algorithm reached its maximal number of iterations (9).",
+    ]
+    assert report(o).converged == 0 and "no longer have" in str(report(o))
+
+
+def test_a_dry_run_on_the_meta_device_has_a_report_without_values():
+    o = solve(P, GradientDescentOptions(torch.ones(2, 1, device="meta"), stepsize=ConstantStepsize(0.5), stop=STOP))
+    r = report(o)
+    assert get_reason(o) == ["", ""] and sum(r.reasons.values()) == 2
+    assert math.isnan(r.cost[1]) and r.evaluations["cost"] > 1
+    assert "min nan, median nan, max nan" in str(r)

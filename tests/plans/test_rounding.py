@@ -10,12 +10,14 @@ from manopt_torch import (
     Euclidean,
     Grassmann,
     HessianProblem,
+    RecordCost,
     Sphere,
     Stiefel,
     StopAfterIteration,
     StopWhenGradientNormLess,
     TrustRegionsOptions,
     get_reason,
+    get_record,
     report,
     solve,
 )
@@ -37,6 +39,10 @@ def symmetric(*batch: int, n: int) -> torch.Tensor:
 
 def rayleigh(x: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
     return ((a * x.unsqueeze(-2)).sum(-1) * x).sum(-1)  # sums round alike for one and many
+
+
+def valley(x: torch.Tensor) -> torch.Tensor:
+    return 100 * (x[..., 1] - x[..., 0].square()).square() + (1 - x[..., 0]).square()
 
 
 @pytest.mark.parametrize("options", SOLVERS)
@@ -87,9 +93,6 @@ def test_a_run_ends_no_worse_than_one_that_goes_on(options: Any) -> None:
 
 @pytest.mark.parametrize("options", SOLVERS)
 def test_runs_that_still_converge_go_on(options: Any) -> None:
-    def valley(x: torch.Tensor) -> torch.Tensor:
-        return 100 * (x[..., 1] - x[..., 0].square()).square() + (1 - x[..., 0]).square()
-
     # its values and all their differences are small against one
     x = torch.tensor([[-1.2, 1.0], [0.5, -1.0], [2.0, 3.0]])
     small: Any = {"sigma": 1e-4} if options is AdaptiveRegularizationOptions else {}
@@ -104,6 +107,47 @@ def test_runs_that_still_converge_go_on(options: Any) -> None:
     )
     assert report(o).converged == 1
     assert (rayleigh(o.x, a) - torch.linalg.eigvalsh(a)[0]).abs() < 1e-12
+
+
+def costs_of(o: Any) -> torch.Tensor:
+    return torch.stack(get_record(o))
+
+
+@pytest.mark.parametrize("options", SOLVERS)
+@pytest.mark.parametrize("scale", [2.0**-20, 2.0**-40])
+def test_tiny_costs_are_minimised_as_others_are(options: Any, scale: float) -> None:
+    x = torch.tensor([[-1.2, 1.0], [0.5, -1.0], [2.0, 3.0]])
+    small: Any = {"sigma": 10 * scale, "sigma_min": 1e-30} if options is AdaptiveRegularizationOptions else {}
+    problem = HessianProblem(Euclidean(2), lambda x: scale * valley(x))
+    stop = StopAfterIteration(100) | StopWhenGradientNormLess(1e-300)
+    o = solve(problem, options(x, stop=stop, **small), record=RecordCost())
+    # what is added against rounding is as small as they are
+    assert (costs_of(o).diff(dim=0) <= 2e-4 * scale * valley(x)).all()
+    torch.testing.assert_close(o.x, torch.ones(3, 2), rtol=0, atol=1e-3)
+    assert (o.iterations < 70).all()
+
+
+@pytest.mark.parametrize("options", SOLVERS)
+def test_a_small_difference_of_larger_terms_is_minimised(options: Any) -> None:
+    M, y = Sphere(6), Sphere(6).project_point(normal(6)).float()
+    x = M.project_point(y + 1e-4 * normal(6, seed=3).float())
+    problem = HessianProblem(M, lambda x: 1 - (x * y).sum(-1))  # zero but for rounding
+    assert M.norm(x, problem.get_gradient(x)) > 1e-4
+    o = solve(problem, options(x, stop=StopAfterIteration(50) | StopWhenGradientNormLess(1e-6)))
+    assert M.norm(o.x, o.gradient) < 4e-6
+
+
+@pytest.mark.parametrize("options", SOLVERS)
+@pytest.mark.parametrize("M", [Euclidean(5), Sphere(5)], ids=repr)
+def test_no_run_goes_round_in_circles_at_kinks(options: Any, M: Any) -> None:
+    x = M.project_point(normal(4, 5)).float()
+    problem = HessianProblem(M, lambda x: x.abs().sum(-1))
+    stop = StopAfterIteration(200) | StopWhenGradientNormLess(1e-6)
+    o = solve(problem, options(x, stop=stop), record=RecordCost())
+    ended = torch.tensor(["stagnated" in reason for reason in get_reason(o)])
+    costs = costs_of(o)
+    assert ended.sum() > 1 and (ended | (costs[-1] < costs[-10:-1].amin(0))).all()
+    assert (costs.diff(dim=0) < 1e-4).all()
 
 
 def test_inner_iterations_at_short_gradients_do_not_run_to_their_bound() -> None:

@@ -20,6 +20,7 @@ from manopt_torch import (
     get_reason,
     get_record,
     get_solver_result,
+    levenberg_marquardt,
     solve,
     steepest_descent,
 )
@@ -132,8 +133,11 @@ def test_all_starts_broken_is_an_error():
     for x in (-torch.ones(1), -torch.ones(3, 1), torch.zeros(2, 1)):
         with pytest.raises(NonFiniteError, match="not finite at the start of every problem: start elsewhere"):
             solve(p, options(x))
-    with pytest.raises(NonFiniteError):  # finite cost, infinite gradient
-        solve(GradientProblem(Euclidean(1), lambda x: x.sqrt().sum(-1)), options(torch.zeros(1)))
+    for x in (torch.zeros(1), torch.zeros(3, 1)):  # finite cost, infinite gradient
+        with pytest.raises(NonFiniteError, match="the gradient is not finite .* while the cost is: look for a root"):
+            solve(GradientProblem(Euclidean(1), lambda x: x.sqrt().sum(-1)), options(x))
+        with pytest.raises(NonFiniteError, match="the gradient is not finite .* while the cost is: look for a root"):
+            levenberg_marquardt(Euclidean(1), lambda x: x.sqrt() - 1, x)
 
 
 def test_a_broken_problem_keeps_its_last_finite_point_and_the_others_do_not_notice():

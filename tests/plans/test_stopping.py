@@ -9,6 +9,7 @@ import torch
 from manopt_torch import (
     ConstantStepsize,
     CostProblem,
+    CountedProblem,
     DecreasingStepsize,
     Euclidean,
     GradientDescentOptions,
@@ -16,11 +17,21 @@ from manopt_torch import (
     Options,
     StopAfter,
     StopAfterIteration,
+    StopWhenBestCostInGenerationConstant,
     StopWhenChangeLess,
     StopWhenCostLess,
+    StopWhenCovarianceIllConditioned,
+    StopWhenEvolutionStagnates,
     StopWhenGradientNormLess,
     StopWhenNonFinite,
+    StopWhenPollSizeLess,
+    StopWhenPopulationConcentrated,
+    StopWhenPopulationCostConcentrated,
+    StopWhenPopulationDiverges,
+    StopWhenPopulationStronglyConcentrated,
+    StopWhenRepeated,
     StopWhenStepsizeLess,
+    StopWhenSwarmVelocityLess,
     get_reason,
     solve,
 )
@@ -163,6 +174,25 @@ def test_step_size_needs_options_with_one():
     with pytest.raises(OptionsError, match="StopWhenStepsizeLess needs the field last_stepsize, Options has none"):
         c(P, Options(torch.ones(2)), 0)
     assert not c(P, by_hand(), 0)
+
+
+def test_criteria_of_other_solvers_are_refused_before_the_first_evaluation():
+    p = CountedProblem(P)
+    for kind, field in (
+        (StopWhenCovarianceIllConditioned, "deviations"),
+        (StopWhenBestCostInGenerationConstant, "costs"),
+        (StopWhenEvolutionStagnates, "costs"),
+        (StopWhenPopulationDiverges, "width and deviations"),
+        (StopWhenPopulationCostConcentrated, "costs"),
+        (StopWhenPopulationStronglyConcentrated, "width and deviations and path"),
+        (StopWhenPopulationConcentrated, "points and costs"),
+        (lambda: StopWhenSwarmVelocityLess(0.1), "points and velocities"),
+        (lambda: StopWhenPollSizeLess(0.1), "poll_size"),
+    ):
+        stop = StopAfterIteration(3) | (StopWhenRepeated(kind(), 2) & StopWhenCostLess(1.0))
+        with pytest.raises(OptionsError, match=f"needs the field {field}, GradientDescentOptions has none"):
+            solve(p, GradientDescentOptions(torch.ones(2), stop=stop))
+    assert p.count(":Cost") == 0
 
 
 @together()

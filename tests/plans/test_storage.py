@@ -5,10 +5,13 @@ import torch
 from manopt_torch.manifolds import Euclidean
 from manopt_torch.plans.action import STOP
 from manopt_torch.plans.debug import DebugChange, DebugEvery
-from manopt_torch.plans.record import RecordChange
+from manopt_torch.plans.record import RecordChange, get_record
+from manopt_torch.plans.solve import solve
+from manopt_torch.plans.stopping import StopAfterIteration
 from manopt_torch.plans.storage import StoreOptionsAction, get_storage, has_storage, update_storage
-from manopt_torch.problems import CostProblem
+from manopt_torch.problems import CostProblem, GradientProblem
 from manopt_torch.solvers.steepest_descent import GradientDescentOptions
+from manopt_torch.stepsizes import ConstantStepsize
 
 P = CostProblem(Euclidean(1), lambda x: x[..., 0])
 
@@ -122,3 +125,17 @@ def test_the_stop_does_not_disturb():
     a, o = StoreOptionsAction(("x",)), options(1.0)
     a(P, o, STOP)
     assert get_storage(a, "x").item() == 1.0
+
+
+def test_a_run_finds_nothing_of_a_former_one_in_the_storages_of_its_actions():
+    record, printed = RecordChange(), []
+    given, debug = RecordChange(x0=at(9.0)), DebugChange(print=printed.append)
+    p = GradientProblem(Euclidean(1), lambda x: x[..., 0])  # every step goes down by one
+    for start in (at(2.0).expand(2, 1), at(0.0).expand(3, 1), at(5.0)):  # batches of other sizes do not fit together
+        o = GradientDescentOptions(start, stepsize=ConstantStepsize(1.0), stop=StopAfterIteration(3))
+        solve(p, o, debug={":Step": debug}, record={":Step": record})
+        assert [torch.as_tensor(row).unique().tolist() for row in get_record(record)] == [[0.0], [1.0], [1.0]]
+        o.x = at(5.0)
+        solve(p, o, record={":Step": given})
+        assert get_record(given) == [5.0, 1.0, 1.0]  # from what was given: 9 - 4
+    assert len(printed) == 6 and printed[-1] == "Last Change: 1.0"

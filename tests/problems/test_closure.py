@@ -141,3 +141,25 @@ def test_what_a_closure_returns():
             problem.get_cost(problem.begin(lambda backward=True, value=value: value))
     with pytest.raises(OptionsError, match="got Tensor: wrap the evaluation"):
         problem.begin(q.sum())
+
+
+def test_a_closure_may_take_derivatives_inside():
+    """Values alone are asked for without grad mode."""
+    w = torch.nn.Parameter(torch.tensor([1.0], dtype=D))
+
+    def closure(backward=True):
+        x = torch.tensor([2.0], dtype=D, requires_grad=True)
+        loss = (torch.autograd.grad(w * x**2, x, create_graph=True)[0] - 12).square().sum()  # (4 w - 12)^2
+        if backward:
+            w.grad = None
+            loss.backward()
+        return loss
+
+    problem = ClosureProblem([w])
+    for _ in range(2):
+        x = problem.begin(closure)
+        value, (gradient,) = problem.get_cost_and_gradient(x)
+        costs = [float(problem.get_cost((torch.tensor([v], dtype=D),))) for v in (2.0, 3.0)]
+        problem.end()
+        assert [float(value), *costs] == [64.0, 16.0, 0.0] and float(gradient) == float(w.grad) == -64.0
+        assert not value.requires_grad

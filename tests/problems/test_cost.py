@@ -7,6 +7,7 @@ from manopt_torch import (
     Circle,
     CostProblem,
     Euclidean,
+    GradientProblem,
     ManoptError,
     MissingDerivativeError,
     OptionsError,
@@ -20,6 +21,7 @@ from manopt_torch import (
     get_preconditioner,
     get_proximal_map,
     get_subgradient,
+    nelder_mead,
 )
 from tests.together import together
 
@@ -166,3 +168,25 @@ def test_a_sub_batch_takes_its_data_and_shares_the_counts():
     assert get_cost(part, torch.zeros(2, 1)).tolist() == [5.0, 1.0]
     assert p.counts.cost == 1
     assert torch.equal(p.data[0], data)
+
+
+def test_a_cost_may_take_derivatives_inside():
+    """The slope of x -> w x^2 at 2 is to be 12, hence w = 3; solvers call costs without grad mode."""
+
+    def cost(w):
+        x = torch.full_like(w, 2.0).requires_grad_()
+        (slope,) = torch.autograd.grad((w * x**2).sum(), x, create_graph=True)
+        return (slope - 12).square().sum(-1)
+
+    for start in (torch.ones(1, dtype=torch.float64), torch.ones(4, 1, dtype=torch.float64)):
+        torch.testing.assert_close(nelder_mead(Euclidean(1), cost, start), 3 * torch.ones_like(start))
+    # what is wrong with a cost stays as it is
+    problem = CostProblem(Euclidean(1), lambda w: torch.autograd.grad(w.sum(), torch.ones(1))[0])
+    with pytest.raises(RuntimeError, match="not require grad"):
+        get_cost(problem, torch.ones(1))
+
+
+def test_a_cost_is_needed():
+    for kind in (CostProblem, GradientProblem):
+        with pytest.raises(OptionsError, match=f"{kind.__name__}: cost must be callable, got None"):
+            kind(Euclidean(1), None)

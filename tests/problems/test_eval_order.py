@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from manopt_torch import EvalOrder, FixedRandomEvalOrder, LinearEvalOrder, RandomEvalOrder
+from manopt_torch import EvalOrder, FixedRandomEvalOrder, LinearEvalOrder, OptionsError, RandomEvalOrder
 from tests.together import together
 
 ORDERS = [LinearEvalOrder(), RandomEvalOrder(), RandomEvalOrder(7), FixedRandomEvalOrder(), FixedRandomEvalOrder(7)]
@@ -53,3 +53,9 @@ def test_every_permutation_turns_up():
 def test_the_base_is_abstract():
     with pytest.raises(TypeError, match="abstract"):
         EvalOrder()
+
+
+def test_a_seed_is_an_int():
+    for kind in (RandomEvalOrder, FixedRandomEvalOrder):
+        with pytest.raises(OptionsError, match="seed must be an int, got 0.5"):
+            kind(seed=0.5)

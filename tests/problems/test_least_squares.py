@@ -15,6 +15,7 @@ from manopt_torch import (
     LeastSquaresProblem,
     MissingDerivativeError,
     OptionsError,
+    Power,
     Product,
     Rotations,
     ShapeError,
@@ -88,6 +89,45 @@ def test_ways_to_the_jacobian_agree_with_finite_differences_of_the_residuals(M, 
     h = 1e-6
     slope = (residuals(M.retract(x, u, h)) - residuals(M.retract(x, u, -h))) / (2 * h)
     torch.testing.assert_close(along, slope, rtol=0, atol=1e-7)
+
+
+class Counted(torch.autograd.Function):
+    """The identity, which counts backward passes; a curious one looks at values, which vmap does not allow."""
+
+    passes, curious = 0, False
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        Counted.passes += 1
+        return g * float(g.sum() / g.sum()) if Counted.curious else g
+
+
+@pytest.mark.parametrize(
+    ("way", "curious", "passes"), [("reverse", False, 2), ("reverse", True, 40), ("forward", 0, 1)]
+)
+def test_a_single_problem_makes_many_passes_at_once(way, curious, passes, monkeypatch):
+    monkeypatch.setattr(Counted, "passes", 0)
+    monkeypatch.setattr(Counted, "curious", curious)
+    M = Product(Power(Rotations(3), 4), Euclidean(5))
+    x = M.random_point(generator=torch.Generator().manual_seed(1), dtype=D)
+    mix = torch.randn(40, 41, generator=torch.Generator().manual_seed(2), dtype=D)
+
+    def residuals(x):
+        return mix @ torch.sin(Counted.apply(torch.cat([x[0].flatten(), x[1]])))
+
+    J = get_jacobian(LeastSquaresProblem(M, residuals, way), x)
+    # one that cannot be mapped is tried once before
+    assert Counted.passes == passes + curious
+
+    def near(c):
+        at = M.retract(x, M.from_coordinates(x, c))
+        return mix @ torch.sin(torch.cat([at[0].flatten(), at[1]]))
+
+    torch.testing.assert_close(J, torch.autograd.functional.jacobian(near, torch.zeros(M.dim, dtype=D)))
 
 
 def test_a_given_ambient_jacobian_is_restricted_to_the_tangent_space():

@@ -52,7 +52,7 @@ def test_number_of_proxes():
     assert ProximalProblem(Euclidean(2), cost, [shrink, halve], number_of_proxes=[3, 1]).number_of_proxes == (3, 1)
 
 
-@pytest.mark.parametrize("counts", [[1], [1, 2, 3], [0, 1], [1, 1.5]])
+@pytest.mark.parametrize("counts", [[1], [1, 2, 3], [0, 1], [1, 1.5], [1, True]])
 def test_number_of_proxes_must_fit(counts):
     with pytest.raises(OptionsError, match=r"number_of_proxes needs 2 ints >= 1, got"):
         ProximalProblem(Euclidean(2), cost, [shrink, halve], number_of_proxes=counts)
@@ -67,6 +67,10 @@ def test_at_least_one_map_is_needed(maps):
 def test_maps_must_be_callable():
     with pytest.raises(OptionsError, match="proximal map must be callable, got float"):
         ProximalProblem(Euclidean(2), cost, [shrink, 0.5])
+    with pytest.raises(OptionsError, match="proximal_maps must be a list, one entry a map, got None"):
+        ProximalProblem(Euclidean(2), cost, None)
+    with pytest.raises(OptionsError, match="number_of_proxes must be a list, one entry a map, got 2"):
+        ProximalProblem(Euclidean(2), cost, [shrink, halve], number_of_proxes=2)
 
 
 def test_parameters_of_their_own_data_and_tuple_points():

@@ -10,6 +10,7 @@ from manopt_torch import (
     AlternatingGradientDescentOptions,
     ArmijoLinesearch,
     ConstantStepsize,
+    DistanceOverGradients,
     Euclidean,
     FixedRandomEvalOrder,
     GradientProblem,
@@ -165,3 +166,27 @@ def test_defaults_and_refusals() -> None:
     for wrong in ({"inner_iterations": 0}, {"order": "linear"}, {"stepsize": "armijo"}):
         with pytest.raises(OptionsError, match=next(iter(wrong))):
             AlternatingGradientDescentOptions(x, **wrong)
+
+
+def test_each_factor_measures_distances_from_its_own_start() -> None:
+    M = Product(Sphere(3), Euclidean())
+    start = (torch.tensor([0.6, 0.8, 0.0], dtype=D), torch.tensor(1.0, dtype=D))
+    o = AlternatingGradientDescentOptions(start, stepsize=DistanceOverGradients(0.1), inner_iterations=1)
+    o.stop = StopAfterIteration(2)
+    solve(GradientProblem(M, lambda x: x[0][..., 2] + 0.5 * x[1].square()), o, record=[":Stepsize"])
+    # each factor's first step is the initial distance by the length of its own gradient, 1 and 1
+    assert [float(s) for (s,) in get_record(o)] == pytest.approx([0.1, 0.1])
+
+
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_a_factor_at_a_wall_does_not_end_the_others(batch: tuple) -> None:
+    def cost(x: tuple) -> torch.Tensor:  # the second factor can go nowhere: beyond its start the cost is infinite
+        first, second = x
+        wall = torch.where(second > 1.0, torch.inf, -second)
+        return 0.05 * (first - 3.0).square() + wall
+
+    search = ArmijoLinesearch(contraction_factor=0.5, max_decreases=60)
+    start = (torch.zeros(batch, dtype=D), torch.ones(batch, dtype=D))
+    o = AlternatingGradientDescentOptions(start, inner_iterations=1, stepsize=search, stop=StopAfterIteration(30))
+    solve(GradientProblem(Product(Euclidean(), Euclidean()), cost), o)
+    torch.testing.assert_close(o.x[0], torch.full(batch, 3.0, dtype=D), rtol=0, atol=1e-2)

@@ -7,14 +7,20 @@ import torch
 
 from manopt_torch import (
     ArmijoLinesearch,
+    Circle,
     ConstantStepsize,
     DecreasingStepsize,
     Euclidean,
+    FixedRank,
     FrankWolfeOptions,
     GradientProblem,
     Hyperboloid,
+    NotOnManifoldError,
+    Product,
     ProjectedGradientOptions,
+    ShapeError,
     ShortStepLinesearch,
+    Sphere,
     StopAfterIteration,
     StopWhenGapLess,
     SymmetricPositiveDefinite,
@@ -25,6 +31,7 @@ from manopt_torch import (
     solve,
 )
 from manopt_torch.errors import OptionsError
+from tests.together import together
 
 D = torch.float64
 # reference case 32
@@ -222,3 +229,26 @@ def test_the_gap_belongs_to_the_point():
     solve(GradientProblem(Euclidean(3), residual), o, record=[":Iterate", ":Gradient", ":gap"])
     for x, g, gap in get_record(o):
         torch.testing.assert_close(gap, (g * (x - corner(x, g))).sum(-1))
+
+
+@together()
+@pytest.mark.parametrize(
+    ("oracle", "error", "words"),
+    [
+        (lambda x, g: None, ShapeError, "the answer of the oracle must be a tensor"),
+        (lambda x, g: x[..., :2], ShapeError, "the answer of the oracle must have the shape"),
+        (lambda x, g: x.float(), OptionsError, "the answer of the oracle is of torch.float32"),
+        (lambda x, g: 2 * x, NotOnManifoldError, r"the answer of the oracle is not on the manifold.*Sphere\(3\)"),
+    ],
+)
+def test_answers_that_are_no_points(oracle, error, words):
+    x = torch.tensor([0.6, 0.8, 0.0], dtype=torch.float64)
+    with pytest.raises(error, match=words):
+        frank_wolfe(Sphere(3), lambda x: x[..., 2], x, oracle=oracle)
+
+
+def test_a_product_whose_factors_share_no_retraction_says_so():
+    M = Product(FixedRank(3, 2, 1), Circle())
+    x = M.random_point(generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with pytest.raises(OptionsError, match=r"no retraction 'exp' that all factors share: leave it out"):
+        frank_wolfe(M, lambda x: x[1], x, oracle=lambda x, g: x)

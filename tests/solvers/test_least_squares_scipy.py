@@ -6,9 +6,14 @@ import torch
 from scipy.optimize import curve_fit, least_squares
 
 from manopt_torch import (
+    ArctanLoss,
+    CauchyLoss,
     Euclidean,
+    HuberLoss,
     LeastSquaresProblem,
     LevenbergMarquardtOptions,
+    ScaledLoss,
+    SoftL1Loss,
     covariance,
     dogleg,
     gauss_newton,
@@ -73,3 +78,26 @@ def test_minima_and_covariances_of_a_hundred_decays():
         best, spread = curve_fit(f, t.numpy(), y[k].numpy(), p0=[1.0, 1.0], ftol=1e-14, xtol=1e-14)
         np.testing.assert_allclose(o.x[k], best, rtol=1e-7)
         np.testing.assert_allclose(found[k], spread, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [(SoftL1Loss(), "soft_l1"), (HuberLoss(), "huber"), (CauchyLoss(), "cauchy"), (ArctanLoss(), "arctan")],
+)
+def test_covariances_with_robust_losses(loss, name):
+    """Every sixth point is off by more than the scale, beyond which Cauchy's loss bends down."""
+    g = seeded(2)
+    t = torch.linspace(0, 4, 30, dtype=D)
+    y = 2 * torch.exp(-t) + 0.05 * torch.randn(5, 30, generator=g, dtype=D)
+    y[:, ::6] += 0.4
+    p = LeastSquaresProblem(
+        Euclidean(2), lambda x, y: x[..., :1] * torch.exp(-x[..., 1:] * t) - y, loss=ScaledLoss(loss, 0.1), data=(y,)
+    )
+    o = solve(p, LevenbergMarquardtOptions(torch.tensor([2.0, 1.0], dtype=D).expand(5, 2)))
+    found = covariance(p, o)
+    tight = {"ftol": 1e-14, "xtol": 1e-14, "gtol": 1e-14, "jac": "3-point", "method": "trf"}
+    for k in range(5):
+        f = lambda t, a, b: a * np.exp(-b * t)  # noqa: E731
+        best, spread = curve_fit(f, t.numpy(), y[k].numpy(), p0=[2.0, 1.0], loss=name, f_scale=0.1, **tight)
+        np.testing.assert_allclose(o.x[k], best, rtol=1e-6)
+        np.testing.assert_allclose(found[k], spread, rtol=1e-5)

@@ -14,7 +14,9 @@ from manopt_torch import (
     Euclidean,
     GradientProblem,
     Hyperboloid,
+    NotOnManifoldError,
     ProjectedGradientOptions,
+    ShapeError,
     Sphere,
     StopAfterIteration,
     StopWhenStationarityLess,
@@ -181,3 +183,29 @@ def test_defaults():
 def test_parameters_out_of_range(wrong, words):
     with pytest.raises(OptionsError, match=words):
         ProjectedGradientOptions(torch.ones(2), **{"projection": lambda x: x, **wrong})
+
+
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_at_a_wall_a_step_lost_in_rounding_is_not_stationary(batch):
+    start = torch.full((*batch, 1), 2.0, dtype=torch.float64)
+    p = GradientProblem(Euclidean(1), lambda x: torch.where(x > 1.0, x, torch.inf).sum(-1))
+    o = solve(p, ProjectedGradientOptions(start, projection=lambda x: x))
+    assert "stagnated" in str(get_reason(o))
+    assert bool((o.x > 1.0).all()) and bool((o.x - 1.0 < 1e-12).all())
+    assert o.stationarity == 1.0 if not batch else bool((o.stationarity == 1.0).all())
+
+
+@together()
+@pytest.mark.parametrize(
+    ("projection", "error", "words"),
+    [
+        (lambda x: None, ShapeError, "the result of the projection must be a tensor"),
+        (lambda x: x[..., :2], ShapeError, "the result of the projection must have the shape"),
+        (lambda x: x.float(), OptionsError, "the result of the projection is of torch.float32"),
+        (lambda x: 2 * x, NotOnManifoldError, r"the result of the projection is not on the manifold.*Sphere\(3\)"),
+    ],
+)
+def test_projections_that_are_none(projection, error, words):
+    x = torch.tensor([0.6, 0.8, 0.0], dtype=torch.float64)
+    with pytest.raises(error, match=words):
+        projected_gradient(Sphere(3), lambda x: x[..., 2], x, projection=projection)

@@ -36,8 +36,10 @@ from manopt_torch import (
     solve,
     state_dict,
     step_solver,
+    stop_solver,
     trust_regions,
 )
+from manopt_torch.functional import masked
 from manopt_torch.testing import problem_named
 from tests.contracts.solver_table import assert_same_state, state_of, sub_problem
 from tests.contracts.test_numeric_cases import EIGENVALUE, EIGENVECTOR, MATRIX, rosenbrock, tensor
@@ -293,6 +295,25 @@ def test_a_saddle_is_left_if_asked_for_or_nearly_missed() -> None:
     near = trust_regions(Euclidean(2), saddle, tensor(1, 1e-3))
     for x in (leaves_it, near):
         torch.testing.assert_close(x.abs(), tensor(0, math.sqrt(0.5)), rtol=0, atol=1e-5)
+
+
+def test_a_step_of_a_batch_reads_the_host_once_an_inner_round_and_twice_besides() -> None:
+    M = Sphere(6)
+    a = torch.randn(5, 6, 6, dtype=F64, generator=torch.Generator().manual_seed(0))
+    a, x = a + a.mT, M.random_point(5, generator=torch.Generator().manual_seed(1), dtype=F64)
+    problem = HessianProblem(M, lambda x, a: (x * (a @ x.unsqueeze(-1)).squeeze(-1)).sum(-1), data=(a,))
+    o = TrustRegionsOptions(x, stop=StopAfterIteration(9) | StopWhenGradientNormLess(1e-12))
+    initialize_solver(problem, o)
+    kinds = set()
+    for i in range(1, 10):
+        stop_solver(problem, o, i - 1)
+        before, products = masked.reads(), problem.counts.hessian
+        step_solver(problem, o, i)
+        rounds = problem.counts.hessian - products
+        # the last of all rounds that are allowed is followed by none
+        assert masked.reads() - before == rounds - (rounds == M.dim) + 2
+        kinds.add((bool((o.rho > 0.1).all()), rounds))
+    assert len(kinds) > 3 and o.rho.isfinite().all()
 
 
 def test_zero_gradients_are_borne() -> None:

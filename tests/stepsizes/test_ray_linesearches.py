@@ -12,6 +12,7 @@ from manopt_torch import (
     ArmijoLinesearch,
     BarzilaiBorweinStepsize,
     Circle,
+    ConjugateGradientOptions,
     ConstantInitialGuess,
     CubicBracketingLinesearch,
     Euclidean,
@@ -19,8 +20,11 @@ from manopt_torch import (
     GradientProblem,
     HagerZhangInitialGuess,
     HagerZhangLinesearch,
+    HessianProblem,
+    NewtonOptions,
     NonmonotoneLinesearch,
     Product,
+    QuasiNewtonOptions,
     Sphere,
     StopAfterIteration,
     StopWhenGradientNormLess,
@@ -335,3 +339,46 @@ def test_parameters_are_checked(make, message):
 )
 def test_repr(stepsize, text):
     assert repr(stepsize) == text
+
+
+@pytest.mark.parametrize("batch", [(), (2,)])
+@pytest.mark.parametrize("kind", [WolfeLinesearch, WolfeBinaryLinesearch])
+def test_on_a_cost_that_falls_for_ever_a_search_goes_on_where_the_last_gave_up(kind: Any, batch: tuple) -> None:
+    slope = torch.tensor([1.0, 2.0, 3.0], dtype=D)
+    p, x = GradientProblem(Euclidean(3), lambda x: (slope * x).sum(-1)), torch.zeros(*batch, 3, dtype=D)
+    o = solve(p, QuasiNewtonOptions(x, stepsize=kind()))
+    # from anew each time, 1000 iterations of 31 trials each get to -4e12
+    assert o.evaluations["cost"] < 2000 and bool((o.cost < -1e300).all()) and bool(torch.isfinite(o.x).all())
+    assert "stagnated" in str(get_reason(o))
+
+
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_costs_of_every_scale_are_minimised(batch: tuple) -> None:
+    """The minimiser does not depend on the factor of the cost; first steps of a tiny one are lost in rounding."""
+    weights, target = torch.tensor([1.0, 1.5, 2.0], dtype=D), torch.tensor([0.3, -0.2, 0.5], dtype=D)
+    x = torch.ones(*batch, 3, dtype=D)
+    cubic, spectral = CubicBracketingLinesearch(), BarzilaiBorweinStepsize()
+    cases = [
+        (QuasiNewtonOptions(x), 1e-30),
+        (QuasiNewtonOptions(x, memory_size=-1), 1e-30),
+        (NewtonOptions(x, stepsize=HagerZhangLinesearch(initial_guess=ConstantInitialGuess(1e-9))), 1e-30),
+        (ConjugateGradientOptions(x, stepsize=cubic), 1e12),
+        (GradientDescentOptions(x, stepsize=cubic), 1e30),
+        (GradientDescentOptions(x, stepsize=spectral), 1e-12),
+        (GradientDescentOptions(x, stepsize=spectral), 1e12),
+    ]
+    for o, scale in cases:
+        p = HessianProblem(Euclidean(3), lambda x, c=scale: 0.5 * c * (weights * (x - target).square()).sum(-1))
+        o.stop = StopAfterIteration(60) | StopWhenGradientNormLess(1e-6 * scale)
+        solve(p, o)
+        assert "gradient norm" in str(get_reason(o)), (o.stepsize, scale)
+        torch.testing.assert_close(o.x, target.expand(*batch, 3), rtol=0, atol=1e-5)
+
+
+def test_a_graph_that_the_search_has_used_is_not_handed_on() -> None:
+    a = torch.tensor([1.0, 2.0, 4.0], dtype=D)
+    p = HessianProblem(Sphere(3), lambda x: (a * x * x).sum(-1))
+    x = torch.tensor([[0.8, 0.0, 0.6], [0.6, 0.64, 0.48]], dtype=D)
+    for strategy in ("direct", "inverse", "alternating"):
+        o = solve(p, NewtonOptions(x, stepsize=NonmonotoneLinesearch(strategy)))
+        assert "gradient norm" in str(get_reason(o))

@@ -134,3 +134,7 @@ def test_bad_arguments() -> None:
         check_gradient(problem, x, x)
     with pytest.raises(MissingDerivativeError):
         check_gradient(CostProblem(Sphere(3), lambda x: x[..., 0]))
+    with pytest.raises(OptionsError, match="expected a Problem such as"):
+        check_gradient(None)
+    with pytest.raises(OptionsError, match=r"nothing to check in a batch of shape \(0,\)"):
+        check_gradient(GradientProblem(Sphere(3), lambda x: x[..., 0]), torch.zeros(0, 3, dtype=torch.float64))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from manopt_torch.errors import ManoptError
+from manopt_torch.errors import ManoptError, OptionsError
 from manopt_torch.linalg import symmetric_part
 from manopt_torch.manifolds import Sphere, SymmetricPositiveDefinite
 from manopt_torch.testing.check_manifold import check_manifold
@@ -80,3 +80,10 @@ def test_the_sample_follows_from_the_generator() -> None:
     other = check_manifold(SPHERE, generator=torch.Generator().manual_seed(4))
     assert first == second
     assert first != other
+
+
+def test_what_cannot_be_checked() -> None:
+    with pytest.raises(OptionsError, match="M must be a Manifold such as"):
+        check_manifold(Sphere)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(OptionsError, match=r"nothing to check in a batch of shape \(2, 0\)"):
+        check_manifold(SPHERE, batch=(2, 0))

@@ -15,6 +15,7 @@ from manopt_torch import (
     ShapeError,
     Sphere,
     Stiefel,
+    UnknownKeywordError,
     build,
     minimize,
 )
@@ -101,6 +102,43 @@ def test_updates_alone():
     update = build("rmsprop", f.loss, f.params).get_updates(batch_size=A, max_gradient_norm=1, learning_rate=0.1)
     found = [update(torch.from_numpy(f.y)).item() for _ in range(11)]
     assert found[0] == pytest.approx(8.9991571656) and found[10] == pytest.approx(2.26388108)
+
+
+def test_parameters_found_in_the_graph_cost_no_batch():
+    """The batch that they are looked for in is still part of the first validation."""
+    rows, found = torch.arange(1.0, 8.0), []
+    for known in (True, False):
+        x = torch.tensor(1.0, requires_grad=True)
+        opt = build("sgd", lambda y, x=x: (x * y).mean(), [x] if known else None)
+        opt.minimize([rows], batch_size=2, learning_rate=1e-9, validate_every=1, max_updates=3)
+        found.append(opt.validations)
+    assert found[0] == found[1] == pytest.approx([(1.5 + 3.5 + 5.5 + 7.0) / 4] * 4)
+    calls = []
+    x = torch.tensor(1.0, requires_grad=True)
+    opt = build("sgd", lambda y: (x * y).mean())
+    opt.minimize(lambda: calls.append(1) or rows, train_batches=2, learning_rate=1e-9, max_updates=1)
+    assert len(calls) == 2 + 2 + 2  # two validations and an epoch
+    with pytest.raises(OptionsError, match="empty"):
+        build("sgd", lambda y: (x * y).mean()).minimize(torch.utils.data.DataLoader([], 2))
+
+
+def test_evaluation_of_other_data():
+    f = Factors()
+    opt = build("rmsprop", f.loss, None, f.monitors, monitor_gradients=True)
+    before = f.u.detach().clone(), f.v.detach().clone()
+    found = opt.evaluate([[f.y]])
+    wanted = (8.9991571656, 7.3811291236, 0.05, 0.0666666667, 0.9869954624, 4.4949832416)
+    assert list(found.values()) == pytest.approx(wanted, abs=1e-9) and list(found)[-1] == "grad(v)"
+    assert torch.equal(f.u, before[0]) and torch.equal(f.v, before[1]) and opt.reason == "not run"
+    # an array is cut, and batches count alike
+    x = torch.tensor(1.0, requires_grad=True)
+    rows = torch.tensor([1.0, 2.0, 6.0])
+    means = build("sgd", lambda y: (x * y).mean()).evaluate(rows, batch_size=2)
+    assert means == {"loss": pytest.approx((1.5 + 6.0) / 2)}
+    with pytest.raises(OptionsError, match="empty"):
+        build("sgd", lambda y: (x * y).mean(), [x]).evaluate([])
+    with pytest.raises(UnknownKeywordError, match="evaluate got unknown keyword size"):
+        build("sgd", lambda y: (x * y).mean(), [x]).evaluate(rows, size=2)
 
 
 # ---- epochs and validations -----------------------------------------------------------------------------------------
@@ -496,3 +534,16 @@ def test_a_loss_of_none_of_the_parameters_is_refused():
     update = build("sgd", lambda: x, {"x": x, "y": y}).get_updates(learning_rate=0.5)
     update()
     assert (float(x.detach()), float(y.detach())) == (0.5, 2.0)
+
+
+def test_a_loss_may_take_derivatives_inside():
+    """The slope of x -> w x^2 at 2 is to be 12, hence w = 3; validation needs no gradient of the loss."""
+    w = scalar(1.0)
+
+    def loss():
+        x = torch.tensor(2.0, dtype=w.dtype, requires_grad=True)
+        return (torch.autograd.grad(w * x**2, x, create_graph=True)[0] - 12) ** 2
+
+    _, valid = minimize(loss, params=[w], algo="sgd", learning_rate=0.02, max_updates=40, monitors={"twice": loss})
+    assert valid["loss"] == valid["twice"] < 1e-12
+    assert abs(float(w.detach()) - 3) < 1e-6

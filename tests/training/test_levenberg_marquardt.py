@@ -663,3 +663,38 @@ def test_recordings_keep_shapes_apart():
 def test_shapes_that_would_broadcast_are_refused():
     with pytest.raises(ShapeError, match="add or remove an axis"):
         LevenbergMarquardtModule(nn.Linear(2, 1).double()).training_step(data(5)[0], torch.zeros(5).double())
+
+
+class Slope(nn.Module):
+    """The derivative of a network by its input, as physics-informed losses take it."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        x = x.detach().requires_grad_()
+        return torch.autograd.grad(self.inner(x).sum(), x, create_graph=True)[0]
+
+
+class Parabola(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones((), dtype=torch.float64))
+
+    def forward(self, x):
+        return self.weight * x**2
+
+
+def test_outputs_may_be_derivatives_by_the_inputs():
+    """The slope 2 w x fits 6 x for w = 3, in one step next to no damping: the residuals are linear in w."""
+    x = torch.linspace(-1, 1, 9, dtype=torch.float64)[:, None]
+    model = Slope(Parabola())
+    damping = StandardDampingStrategy(1e-10, 1.0, 1.0)
+    with pytest.raises(OptionsError, match="vectorize_jacobian=False"):
+        LevenbergMarquardtModule(model, damping_strategy=damping).training_step(x, 6 * x)
+    module = LevenbergMarquardtModule(model, damping_strategy=damping, vectorize_jacobian=False)
+    result = module.training_step(x, 6 * x)
+    torch.testing.assert_close(model.inner.weight.detach(), torch.tensor(3.0, dtype=torch.float64))
+    torch.testing.assert_close(result.outputs, 6 * x)
+    assert not result.outputs.requires_grad and result.logs["attempts"] == 1

@@ -274,6 +274,36 @@ def test_random_differences_have_the_right_mean(distribution):
     torch.testing.assert_close(g, torch.tensor([1.0, -2.0, 3.0], dtype=D), rtol=0, atol=0.4)
 
 
+def test_differences_at_the_start_of_a_step_alone():
+    """Modules behind that evaluate elsewhere find differences there, or the closure's own gradients."""
+    for make in (tz.FDM, tz.RandomizedFDM):
+        ends = {}
+        for everywhere in (True, False):
+            modules = [make(1e-3, make_closure=everywhere), tz.Wrap(torch.optim.LBFGS, 0.1, max_iter=3)]
+            points, _, _, calls = run(modules, 1)
+            assert any(calls) is not everywhere
+            assert points.isfinite().all()
+            ends[everywhere] = points[0]
+        assert not torch.equal(ends[True], ends[False])
+
+
+def test_directions_drawn_for_each_evaluation():
+    draws = []
+
+    def drawn(n, generator):
+        draws.append(torch.randn(n, generator=generator, dtype=D))
+        return draws[-1]
+
+    def steps(modules):
+        draws.clear()
+        run([*modules, tz.Wrap(torch.optim.LBFGS, 0.1, max_iter=3)], 2)
+        return len({tuple(c.tolist()) for c in draws}), len(draws)
+
+    assert steps([tz.RandomizedFDM(1e-3, distribution=drawn)]) == (2, 6)
+    assert steps([tz.RandomizedFDM(1e-3, distribution=drawn, randomize_closure=True)]) == (6, 6)
+    assert steps([tz.RandomizedFDM(1e-3, distribution=drawn, randomize_closure=True, randomize_every=2)]) == (4, 6)
+
+
 def test_smoothing_irons_out():
     # the mean of x^2 + cos(20 x) over samples has the slope of x^2
     modules = [tz.ApproxGaussianSmoothing(60, 0.5), tz.LR(0.2)]
@@ -391,6 +421,96 @@ def test_inside_a_subspace_gradients_and_searches_serve():
 def test_newton_from_a_difference_of_gradients():
     points, *_ = run([tz.NewtonGradFDM()], 1)
     assert points.abs().max() < 1e-12
+    # along the direction: u^2 / (H u), where that can be had
+    H = torch.tensor([[2.0, 1.0, 0.0], [1.0, 3.0, 0.0], [0.0, 0.0, 0.0]], dtype=D)
+    start = torch.tensor([1.0, -2.0, 3.0], dtype=D)
+    b = torch.tensor([0.0, 0.0, 0.5], dtype=D)
+    points, *_ = run([tz.NewtonGradFDM(1e-2)], 1, lambda x: 0.5 * x @ H @ x + b @ x, tuple(start.tolist()))
+    g = H @ start + b
+    expected = torch.where(H @ g == 0, g, g * g / (H @ g))
+    torch.testing.assert_close(start - points[0], expected, rtol=1e-10, atol=1e-12)
+
+
+@together()
+@pytest.mark.parametrize("curved", [False, True])
+def test_hessians_all_at_once_are_those_one_by_one(curved):
+    """More parameters than are differentiated at a time, on a sphere and in Euclidean space."""
+    torch.manual_seed(0)
+    W = torch.randn(70, 70, dtype=D)
+    ends = []
+    for batched in (True, False):
+        value = torch.linspace(1.0, 2.0, 70, dtype=D)
+        x = ManifoldParameter(value / value.norm(), Sphere(70)) if curved else torch.nn.Parameter(value)
+        y = torch.nn.Parameter(torch.tensor(0.3, dtype=D))
+        optimizer = tz.ModularOptimizer([x, y], [tz.ExactNewton(10.0, batched_hessian=batched)])
+
+        def closure(backward=True, x=x, y=y, optimizer=optimizer):
+            loss = torch.tanh(W @ x).square().sum() + (y - x.sum()) ** 2
+            if backward:
+                optimizer.zero_grad()
+                loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        ends.append(torch.cat([x.detach(), y.detach()[None]]))
+        assert optimizer._problem.counts.hessian == 70 + (not curved)
+    torch.testing.assert_close(*ends, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision(dtype):
+    """What torch has for wider numbers only is done with those, and rounded."""
+    # I - L / 2 with the periodic second difference L
+    L = torch.tensor([[2.0, -0.5, 0.0, -0.5], [-0.5, 2.0, -0.5, 0.0], [0.0, -0.5, 2.0, -0.5], [-0.5, 0.0, -0.5, 2.0]])
+    start = torch.tensor([1.0, -2.0, 0.5, 4.0])
+    smooth = start - 0.5 * torch.linalg.solve(L, start)
+    zero = torch.zeros(4)
+    for modules, end in (
+        ([tz.ExactNewton()], zero),
+        ([tz.NewtonFDM(0.25)], zero),
+        ([tz.LaplacianSmoothing(0.5), tz.LR(0.5)], smooth),
+    ):
+        x = torch.nn.Parameter(start.to(dtype))
+        optimizer = tz.ModularOptimizer([x], modules)
+
+        def closure(backward=True, x=x, optimizer=optimizer):
+            loss = 0.5 * (x * x).sum()
+            if backward:
+                optimizer.zero_grad()
+                loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        torch.testing.assert_close(x.detach(), end.to(dtype), rtol=0, atol=0.02)
+
+
+def test_a_hessian_that_vmap_cannot_take():
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * Slope.apply(ctx.saved_tensors[0])
+
+    class Slope(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return 3 * x**2
+
+        @staticmethod
+        def backward(ctx, g):
+            # a value is asked for
+            return g * 6 * ctx.saved_tensors[0] if g.abs().sum().item() >= 0 else g
+
+    f = lambda x: Cube.apply(x).sum()  # noqa: E731
+    with pytest.raises(OptionsError, match="batched_hessian=False"):
+        run([tz.ExactNewton()], 1, f)
+    points, *_ = run([tz.ExactNewton(batched_hessian=False)], 1, f)
+    torch.testing.assert_close(points[0], torch.full((2,), 0.5, dtype=D))
 
 
 # ---- searches ----------------------------------------------------------------------------------------------------------------

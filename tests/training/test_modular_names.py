@@ -129,6 +129,18 @@ def test_bad_arguments():
             make()
 
 
+def test_wrapped_optimizers_take_arguments_by_place():
+    for make in (tz.Wrap, tz.OptimizerWrapper, tz.UninitializedClosureOptimizerWrapper):
+        module = make(torch.optim.SGD, 0.25, 0.5)
+        x = torch.nn.Parameter(torch.tensor([4.0]))
+        optimizer = tz.ModularOptimizer([x], [module])
+        for expected in (3.0, 1.5):  # velocities 4 and 0.5 * 4 + 4
+            x.grad = torch.tensor([4.0])
+            optimizer.step()
+            assert x.item() == expected
+        assert repr(module) == "Wrap(SGD, 0.25, 0.5)"
+
+
 def test_set_grad_leaves_the_direction():
     x = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
     optimizer = tz.ModularOptimizer([x], [tz.ClipNorm(1.0), tz.SetGrad(), tz.LR(0.1)])

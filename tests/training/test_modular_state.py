@@ -1,5 +1,6 @@
 import copy
 import io
+import pickle
 
 import pytest
 import torch
@@ -118,6 +119,27 @@ def test_copies_go_on_by_themselves():
     c.grad, d.grad = a.grad.clone(), b.grad.clone()
     other.step()
     assert torch.equal(a, c) and torch.equal(b, d)
+
+
+def test_a_file_holds_optimizer_and_parameters():
+    x = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=D))
+    optimizer = tz.ModularOptimizer([x], [tz.PolyakMomentum(0.5), tz.QuasiNewton(2), tz.BacktrackingLS()])
+
+    def steps(optimizer, x):
+        def closure(backward=True):
+            loss = (x * x).sum() + x[0] ** 4
+            if backward:
+                optimizer.zero_grad()
+                loss.backward()
+            return loss
+
+        for _ in range(3):
+            optimizer.step(closure)
+        return x.tolist()
+
+    steps(optimizer, x)
+    others = pickle.loads(pickle.dumps((optimizer, x)))
+    assert steps(*others) == steps(optimizer, x)
 
 
 @pytest.mark.parametrize("name", ["seed", "adam", "averages", "quasi-newton", "subspace"])

@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -33,6 +34,10 @@ class SpdMetric(ABC):
         """Return the inner product of two tangent vectors."""
         a = self.flatten(x, u)
         return (a * (a if v is u else self.flatten(x, v))).sum((-2, -1))
+
+    def inner_at(self, x: torch.Tensor) -> Callable[..., torch.Tensor]:
+        """Return `inner` at one point, see `Manifold.inner_at`."""
+        return partial(self.inner, x)
 
     def norm(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         """Return the length of a tangent vector."""

@@ -1,6 +1,7 @@
 """The log-Euclidean metric of symmetric positive definite matrices."""
 
 import math
+from collections.abc import Callable
 
 import torch
 
@@ -13,6 +14,7 @@ from manopt_torch.linalg.spectral import (
     symmetric_part,
 )
 from manopt_torch.linalg.spectral_difference import spectral_difference
+from manopt_torch.manifolds.images import ProductsOfImages
 from manopt_torch.manifolds.spd_metrics.interface import SpdMetric
 
 
@@ -34,10 +36,11 @@ class LogEuclidean(SpdMetric):
         return symmetric_part(spectral_derivative(a, c, values, vectors, "exp"))
 
     def inner(self, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        return self.inner_at(x)(u, v)
+
+    def inner_at(self, x: torch.Tensor) -> Callable[..., torch.Tensor]:
         spectrum = _spectrum(x)
-        a = spectral_derivative(x, u, *spectrum, "log")
-        b = a if v is u else spectral_derivative(x, v, *spectrum, "log")
-        return (a * b).sum((-2, -1))
+        return ProductsOfImages(lambda u: spectral_derivative(x, u, *spectrum, "log"), _frobenius)
 
     def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return spectral_difference(x, y, _spectrum(x), _spectrum(y), "log").square().sum((-2, -1))
@@ -80,3 +83,7 @@ def _logarithm(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tenso
     values, vectors = _spectrum(x)
     logs = torch.log(values)
     return spectral_function(x, values, vectors, logs, "log"), logs, vectors
+
+
+def _frobenius(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return (a * b).sum((-2, -1))

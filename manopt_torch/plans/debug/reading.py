@@ -41,7 +41,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Listing:
-    """A point or another array; a format is applied to each of its numbers."""
+    """A point or another array, or nothing yet; a format is applied to each of its numbers."""
 
     value: Any
 
@@ -69,7 +69,7 @@ def readable(
 
     Returns:
         A number for a scalar, a `Summary` for a scalar per problem (bools are counted), a `Listing` for other tensors
-        and points, anything else as it is.
+        and points and for None (a field that is not set yet), anything else as it is.
 
     Raises:
         ShapeError: if there is no problem of that index.
@@ -77,7 +77,7 @@ def readable(
     value = detached(value)
     if index is not None:
         value, shape = pick(value, shape, index)
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) or value is None:
         return Listing(value)
     if not isinstance(value, torch.Tensor):
         return value
@@ -189,4 +189,4 @@ def _nested(value: Any, spec: str) -> str:
             value = value.tolist()
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_nested(part, spec) for part in value) + "]"
-    return format(value, spec)
+    return "None" if value is None else format(value, spec)

@@ -49,7 +49,7 @@ def _asked(p: Any, o: Any, i: int) -> str:
         return ""
     hit = o.stop(p, o, i)
     with host_read():
-        stops = bool(torch.as_tensor(hit).all())
+        stops = bool(hit.all()) if isinstance(hit, torch.Tensor) else bool(hit)
     return f"{o.stop.reason(o, i)}\n" if stops else ""
 
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from manopt_torch.errors import OptionsError
 from manopt_torch.plans.debug.base import Sink, TextAction
 from manopt_torch.plans.debug.reading import Summary, check_format, fraction, over, readable
 from manopt_torch.plans.symbols import (
@@ -45,10 +46,11 @@ class DebugValue(TextAction):
     remembers = False
     prefixes: ClassVar[tuple[str, str]]  # default and long
     first: ClassVar[int] = 0  # the least index that prints
+    samples: ClassVar[tuple[Any, ...]] = (0.0,)  # of the kinds of value that may come
 
     def __post_init__(self) -> None:
         """Check the format."""
-        check_format(self, 0.0, 0)
+        check_format(self, *self.samples)
 
     @abstractmethod
     def value(self, p: Any, o: Any, i: int) -> Any:
@@ -65,13 +67,19 @@ class DebugValue(TextAction):
 def written(shown: Any, prefix: str | None, default: str, template: str | None) -> str:
     """Join prefix and value; a template replaces the default prefix.
 
+    Raises:
+        OptionsError: if the template does not suit the value.
+
     Examples:
         >>> written(0.5, None, "F(x): ", None), written(0.5, None, "F(x): ", "f = {:.1e}"), written(0.5, "f:", "", None)
         ('F(x): 0.5', 'f = 5.0e-01', 'f:0.5')
     """
     if template is None:
         return f"{default if prefix is None else prefix}{shown}"
-    return ("" if prefix is None else prefix) + template.format(shown)
+    try:
+        return ("" if prefix is None else prefix) + template.format(shown)
+    except (ValueError, TypeError) as error:
+        raise OptionsError(f"format={template!r} cannot write {shown}: {error}") from error
 
 
 @dataclass(eq=False, kw_only=True)
@@ -204,6 +212,7 @@ class DebugProximalParameter(DebugValue):
 
     prefixes = ("λ:", "Proximal Map Parameter λ(i):")
     first = 1
+    samples = (0.0, 0)
 
     def value(self, p: Any, o: Any, i: int) -> Any:
         """Return the parameter."""

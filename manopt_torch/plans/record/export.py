@@ -147,7 +147,8 @@ def stacked(values: list[Any]) -> Any:
     if not all(isinstance(v, (bool, int, float)) for v in values):
         return values
     kind = float if any(isinstance(v, float) for v in values) or not values else type(values[0])
-    return torch.tensor(values, dtype={bool: torch.bool, int: torch.int64}.get(kind, torch.float64))
+    dtype = {bool: torch.bool, int: torch.int64}.get(kind, torch.float64)
+    return torch.tensor(values, dtype=dtype, device="cpu")
 
 
 def index_of(o: Any, problem: int | tuple[int, ...]) -> tuple[int, ...]:

@@ -13,12 +13,16 @@ class StoppingCriterion(Functor, ABC):
 
     A criterion returns a bool (for all problems at once) or a `(*batch,)` tensor of bools. It is asked for finished
     problems too; their answers are ignored. `a | b` stops when one of them holds, `a & b` when both do.
+
+    Fields that only some options have are named in `reads`, so that others are told before the first iteration.
     """
 
     # whether the criterion ends a run for lack of time, not because of where it got: such problems go on at a resume
     is_budget = False
     # whether a problem stopped by this criterion has been solved, as far as the criterion can tell
     indicates_convergence = False
+    # fields that the options must have, looked for before the first iteration
+    reads: tuple[str, ...] = ()
 
     def answer(self, p: Any, o: Any, i: int) -> Any:
         """Ask the criterion, and take what is no tensor (a number of NumPy, say) for a bool."""

@@ -25,6 +25,7 @@ class StopWhenAny(StoppingCriterion):
         self.criteria = _flattened(StopWhenAny, criteria)
         self.is_budget = any(c.is_budget for c in self.criteria)
         self.indicates_convergence = all(c.indicates_convergence for c in self.criteria)
+        self.reads = sum([c.reads for c in self.criteria], ())
 
     @property
     def members(self) -> tuple[StoppingCriterion, ...]:
@@ -57,6 +58,7 @@ class StopWhenAll(StoppingCriterion):
         self.criteria = _flattened(StopWhenAll, criteria)
         self.is_budget = any(c.is_budget for c in self.criteria)
         self.indicates_convergence = any(c.indicates_convergence for c in self.criteria)
+        self.reads = sum([c.reads for c in self.criteria], ())
 
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Join the answers of the members by "and"."""
@@ -90,6 +92,7 @@ class StopWhenRepeated(StoppingCriterion):
         check_count(self, "n", 1)
         self.is_budget = criterion.is_budget
         self.indicates_convergence = criterion.indicates_convergence
+        self.reads = criterion.reads
 
     def init(self, p: Any, o: Any) -> Any:
         """Start counting from zero."""

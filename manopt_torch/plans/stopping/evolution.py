@@ -24,6 +24,8 @@ class StopWhenCovarianceIllConditioned(StoppingCriterion):
         StopWhenCovarianceIllConditioned(1e+14)
     """
 
+    reads = ("deviations",)
+
     def __init__(self, threshold: float = 1e14) -> None:
         self.threshold = threshold
         check_range(self, "threshold", 1.0, float("inf"), open_low=False)
@@ -53,6 +55,7 @@ class StopWhenBestCostInGenerationConstant(StoppingCriterion):
     """
 
     indicates_convergence = True
+    reads = ("costs",)
 
     def __init__(self, n: int | None = None) -> None:
         self.n = n
@@ -95,6 +98,8 @@ class StopWhenEvolutionStagnates(StoppingCriterion):
     Raises:
         OptionsError: if a parameter is out of its range.
     """
+
+    reads = ("costs",)
 
     def __init__(self, min_size: int | None = None, max_size: int = 20000, fraction: float = 0.3) -> None:
         self.min_size, self.max_size, self.fraction = min_size, max_size, fraction
@@ -146,6 +151,8 @@ class StopWhenPopulationDiverges(StoppingCriterion):
         OptionsError: if the factor is not above 1.
     """
 
+    reads = ("width", "deviations")
+
     def __init__(self, factor: float = 1e4) -> None:
         self.factor = factor
         check_range(self, "factor", 1.0, float("inf"))
@@ -178,6 +185,7 @@ class StopWhenPopulationCostConcentrated(StoppingCriterion):
     """
 
     indicates_convergence = True
+    reads = ("costs",)
 
     def __init__(self, tol: float = 1e-12, n: int | None = None) -> None:
         self.tol, self.n = tol, n
@@ -219,6 +227,7 @@ class StopWhenPopulationStronglyConcentrated(StoppingCriterion):
     """
 
     indicates_convergence = True
+    reads = ("width", "deviations", "path")
 
     def __init__(self, tol: float = 1e-12) -> None:
         self.tol = tol

@@ -40,6 +40,7 @@ class StopWhenCriterionWithIterationCondition(StoppingCriterion):
         check_count(self, "n", 0)
         self.is_budget = criterion.is_budget
         self.indicates_convergence = criterion.indicates_convergence
+        self.reads = criterion.reads
 
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Ask the criterion, and say no in iterations that do not count."""

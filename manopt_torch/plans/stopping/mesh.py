@@ -21,6 +21,7 @@ class StopWhenPollSizeLess(StoppingCriterion):
     """
 
     indicates_convergence = True
+    reads = ("poll_size",)
 
     def __init__(self, eps: float) -> None:
         self.eps = eps

@@ -27,6 +27,7 @@ class StopWhenPopulationConcentrated(StoppingCriterion):
     """
 
     indicates_convergence = True
+    reads = ("points", "costs")
 
     def __init__(self, tol_cost: float = 1e-8, tol_x: float = 1e-8) -> None:
         self.tol_cost, self.tol_x = tol_cost, tol_x
@@ -69,6 +70,7 @@ class StopWhenSwarmVelocityLess(StoppingCriterion):
     """
 
     indicates_convergence = True
+    reads = ("points", "velocities")
 
     def __init__(self, eps: float) -> None:
         self.eps = eps

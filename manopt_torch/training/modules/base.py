@@ -14,12 +14,20 @@ from manopt_torch.plans.options import Functor, check_range
 from manopt_torch.problems.base import Problem
 from manopt_torch.stepsizes.base import Stepsize
 
+# so many evaluations in a step have random numbers of their own
+_EVALUATIONS = 64
+
 
 class GradientProvider(Functor, ABC):
     """Make gradients from evaluations; everything that follows, searches included, sees the problem it makes.
 
     A provider of one's own writes `estimated`, and `value` if it changes the cost too.
     """
+
+    # whether modules behind that evaluate elsewhere in a step find estimates there, too, or the closure's own gradients
+    make_closure: bool = True
+    # whether each evaluation in a step has random numbers of its own
+    randomize_closure: bool = False
 
     @abstractmethod
     def estimated(self, p: Any, x: Any, turn: int) -> tuple[Any, Any]:
@@ -60,7 +68,7 @@ class EstimatedProblem(Problem):
         self.problem, self.provider, self.turn = problem, provider, turn
         self.M, self.data, self.counts = problem.M, problem.data, problem.counts
         self.cost, self.vectorized = self.get_cost, True
-        self._asked = 0
+        self._asked, self._start = 0, None
 
     def get_cost(self, x: Any, *data: Any) -> torch.Tensor:
         """Return the cost at `x`."""
@@ -68,9 +76,16 @@ class EstimatedProblem(Problem):
 
     def estimate(self, x: Any) -> tuple[Any, Any]:
         """Return the cost, None if it was not needed, and the estimated gradient."""
-        turn = self._asked if self.turn is None else self.turn
+        provider, asked = self.provider, self._asked
         self._asked += 1
-        return self.provider.estimated(self.problem, x, turn)
+        if self.turn is None:
+            return provider.estimated(self.problem, x, asked)
+        if asked == 0:
+            self._start = x  # the point of the step
+        if x is not self._start and not provider.make_closure:
+            return self.problem.get_cost_and_gradient(x)
+        turn = self.turn * _EVALUATIONS + asked % _EVALUATIONS if provider.randomize_closure else self.turn
+        return provider.estimated(self.problem, x, turn)
 
     def get_cost_and_gradient(self, x: Any) -> tuple[Any, Any]:
         """Return the cost and the estimated gradient."""

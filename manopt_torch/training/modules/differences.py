@@ -40,6 +40,9 @@ class FDM(GradientProvider):
         eps: $h$. About the square root of the precision suits forward, the cube root central differences.
         formula: "forward", "backward" or "central".
         n_points: 2 or 3.
+        make_closure: whether modules behind that evaluate several times in a step, such as `Wrap(torch.optim.LBFGS)`,
+            find differences everywhere. False gives them to the start of the step alone: elsewhere the closure is asked
+            for its gradient.
 
     Raises:
         OptionsError: if a parameter is out of its range.
@@ -52,8 +55,10 @@ class FDM(GradientProvider):
         tensor([2.0000, 4.0000], dtype=torch.float64)
     """
 
-    def __init__(self, eps: float = 1e-5, formula: str = "forward", n_points: int = 2) -> None:
-        self.eps, self.formula, self.n_points = eps, formula, n_points
+    def __init__(
+        self, eps: float = 1e-5, formula: str = "forward", n_points: int = 2, make_closure: bool = True
+    ) -> None:
+        self.eps, self.formula, self.n_points, self.make_closure = eps, formula, n_points, make_closure
         check_range(self, "eps", 0.0, math.inf)
         check_formula(self)
 
@@ -78,9 +83,12 @@ class RandomizedFDM(GradientProvider):
         formula: "forward", "backward" or "central".
         n_samples: $m$.
         distribution: of the coordinates: "normal", "uniform", "sphere", "rademacher", or a callable `(dim, generator)`.
-        n_points: 2 or 3.
+        make_closure: whether gradients are estimated at all points of a step, as for `FDM`.
         randomize_every: for how many iterations the directions are kept.
-        seed: seed of the draws; a direction depends on seed and iteration alone.
+        randomize_closure: whether each evaluation within a step has directions of its own, of which `randomize_every`
+            then counts. False compares points of a step in the same directions.
+        n_points: 2 or 3.
+        seed: seed of the draws; a direction depends on seed, iteration and evaluation alone.
 
     Raises:
         OptionsError: if a parameter is out of its range.
@@ -99,13 +107,16 @@ class RandomizedFDM(GradientProvider):
         formula: str = "central",
         n_samples: int = 1,
         distribution: str | Callable[..., torch.Tensor] = "rademacher",
+        make_closure: bool = True,
+        randomize_every: int = 1,
+        randomize_closure: bool = False,
         *,
         n_points: int = 2,
-        randomize_every: int = 1,
         seed: int = 0,
     ) -> None:
         self.eps, self.formula, self.n_samples, self.distribution = eps, formula, n_samples, distribution
-        self.n_points, self.randomize_every, self.seed = n_points, randomize_every, seed
+        self.n_points, self.make_closure, self.randomize_every = n_points, make_closure, randomize_every
+        self.randomize_closure, self.seed = randomize_closure, seed
         check_range(self, "eps", 0.0, math.inf)
         check_formula(self)
         check_draws(self)
@@ -149,9 +160,9 @@ class ApproxGaussianSmoothing(GradientProvider):
         n_samples: int = 4,
         sigma: float = 0.1,
         distribution: str | Callable[..., torch.Tensor] = "normal",
-        *,
         sample_x0: bool = False,
         randomize_every: int = 1,
+        *,
         seed: int = 0,
     ) -> None:
         self.n_samples, self.sigma, self.distribution = n_samples, sigma, distribution

@@ -1,6 +1,7 @@
 """Newton's directions, with the Hessian written out in a basis of the tangent space."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -8,20 +9,21 @@ import torch
 
 from manopt_torch.directions.base import DirectionRule
 from manopt_torch.errors import OptionsError
-from manopt_torch.manifolds.points import map_leaves
+from manopt_torch.manifolds.points import first_leaf, map_leaves
 from manopt_torch.plans.options import check_range
 from manopt_torch.training.modules.differences import coordinates, direction, unit
+from manopt_torch.training.modules.newton_equation import check_solver, solved
 
-SOLVERS = ("cholesky", "lu", "cholesky_lu", "lstsq")
-FALLBACKS = ("lstsq", "safe_diag", "gd")
+# Hessian products made together: more would gain little, and each needs memory like the cost's
+_AT_A_TIME = 64
 
 
 @dataclass(eq=False, repr=False)
 class ExactNewton(DirectionRule):
     r"""Newton's direction, $(H + \lambda I)\,d = u$, with the Hessian $H$ from automatic differentiation.
 
-    $H$ is written out in an orthonormal basis of the tangent space, a Hessian product for each vector: for up to a few
-    hundred parameters. $\lambda$ is the regularisation of Levenberg and Marquardt. Where the solver fails the fallback
+    $H$ is written out in an orthonormal basis of the tangent space, a Hessian product for each vector: for up to a
+    thousand parameters. $\lambda$ is the regularisation of Levenberg and Marquardt. Where the solver fails the fallback
     is taken; a direction that is not finite becomes $u$ times `gd_lr`, normalised.
 
     Args:
@@ -32,11 +34,13 @@ class ExactNewton(DirectionRule):
         validate: whether the cost after the step may not exceed $f + \tau \lvert f\rvert$; else "gd" is taken.
         tol: $\tau$.
         gd_lr: length of the direction "gd".
+        batched_hessian: whether `torch.func.vmap` makes the products, many at a time and several times as fast. False
+            makes one after the other, for costs that `vmap` cannot take; a Hessian that is given is always asked so.
         diag: whether to take the diagonal of $H$ alone.
         inner: rule whose direction $u$ is; None is the gradient.
 
     Raises:
-        OptionsError: if a parameter is out of its range.
+        OptionsError: if a parameter is out of its range, or the cost is none for `vmap`.
         MissingDerivativeError: if the problem has no Hessian.
 
     References:
@@ -65,6 +69,7 @@ class ExactNewton(DirectionRule):
     validate: bool = False
     tol: float = 1.0
     gd_lr: float = 1e-2
+    batched_hessian: bool = True
     diag: bool = False
     inner: DirectionRule | None = None
 
@@ -85,8 +90,15 @@ class ExactNewton(DirectionRule):
 
     def _newton(self, p: Any, o: Any, at: Any, u: Any) -> Any:
         M, x = p.M, o.x
-        vectors = (direction(p, x, unit(x, M.dim, j).expand(*o.lane.shape, M.dim)) for j in range(M.dim))
-        H = torch.stack([M.to_coordinates(x, p.hessian_from(x, at, e)) for e in vectors], -1)
+
+        def column(c: torch.Tensor) -> torch.Tensor:
+            e = direction(p, x, c.expand(*o.lane.shape, M.dim))
+            return M.to_coordinates(x, p.hessian_from(x, at, e))
+
+        if self.batched_hessian and at.graph is not None:
+            H = _columns(p, x, column)
+        else:
+            H = torch.stack([column(unit(x, M.dim, j)) for j in range(M.dim)], -1)
         return solved(self, p, o, H, u)
 
 
@@ -171,11 +183,11 @@ class NewtonFDM(DirectionRule):
 
 @dataclass(eq=False, repr=False)
 class NewtonGradFDM(DirectionRule):
-    r"""Divide by the row sums of the Hessian, found from one more gradient.
+    r"""Divide by a diagonal for the Hessian, a secant along the direction from one more gradient.
 
-    $D = (\nabla f(x + h\mathbf 1) - \nabla f(x)) / h$ with the vector of ones, and $d_j = u_j / \lvert D_j\rvert$;
-    where $\lvert D_j\rvert$ is below `least`, or not finite, $d_j = u_j$. For costs in which each parameter stands
-    for itself, nearly.
+    $D_j = (\nabla f(x + h u) - \nabla f(x))_j / h u_j$, and $d_j = u_j / D_j$; where $\lvert D_j\rvert$ is below
+    `least`, or not finite, $d_j = u_j$. For costs in which each parameter stands for itself, nearly. A search, or
+    `ZeroOnLossIncrease`, is to follow where curvatures may be negative.
 
     Args:
         eps: $h$.
@@ -203,86 +215,24 @@ class NewtonGradFDM(DirectionRule):
 
     def change(self, p: Any, o: Any, i: int, u: Any) -> Any:
         """Compare the gradients, and divide."""
-        here = o.gradient
-        there = p.get_cost_and_gradient(map_leaves(lambda leaf: leaf + self.eps, o.x))[1]
-        D = map_leaves(lambda a, b: ((a - b) / self.eps).abs(), there, here)
-        return map_leaves(lambda a, d: torch.where((d >= self.least) & (d < math.inf), a / d, a), u, D)
+        here, h = o.gradient, self.eps
+        there = p.get_cost_and_gradient(map_leaves(lambda leaf, a: torch.add(leaf, a, alpha=h), o.x, u))[1]
+        D = map_leaves(lambda b, g, a: (b - g) / (h * a), there, here, u)
+        return map_leaves(lambda a, d: torch.where((d.abs() >= self.least) & (d.abs() < math.inf), a / d, a), u, D)
 
 
-def solved(rule: Any, p: Any, o: Any, H: torch.Tensor, u: Any) -> Any:
-    """Return the solution of `(H + tikhonov I) d = u`, by the fallbacks of the rule where that is none."""
-    M, lane = p.M, o.lane
-    c = M.to_coordinates(o.x, u)
-    H = (H + H.mT) / 2
-    if rule.tikhonov:
-        H = H + rule.tikhonov * torch.eye(M.dim, dtype=H.dtype, device=H.device)
-    if rule.diag:
-        d = c / H.diagonal(dim1=-2, dim2=-1)
-        ok = torch.isfinite(d).all(-1)
-    else:
-        d, ok = _by_factors(rule.solver, H, c)
-    if lane.any(lane.not_(_mask(lane, ok))):
-        d = torch.where(ok[..., None], d, _fallback(rule, H, c))
-    d = torch.where(torch.isfinite(d).all(-1, keepdim=True), d, _descent(rule, c))
-    step = M.from_coordinates(o.x, d)
-    if not rule.validate:
-        return step
-    cost = lane.scalar(o.cost)
-    after = lane.trial_cost(p.get_cost(M.retract(o.x, map_leaves(torch.neg, step))))
-    fine = after - cost <= rule.tol * abs(cost)
-    return lane.pick(fine, step, M.from_coordinates(o.x, _descent(rule, c)))
-
-
-def _by_factors(solver: str, H: torch.Tensor, c: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Solve by factorisations, and tell for which problems it went well."""
-    if solver == "lstsq":
-        d = _least_squares(H, c)
-        return d, torch.isfinite(d).all(-1)
-    d, ok = torch.zeros_like(c), torch.zeros(c.shape[:-1], dtype=torch.bool, device=c.device)
-    if solver != "lu":
-        L, info = torch.linalg.cholesky_ex(H)
-        d = torch.cholesky_solve(c[..., None], L)[..., 0]
-        ok = (info == 0) & torch.isfinite(d).all(-1)
-    if solver != "cholesky":
-        e, info = torch.linalg.solve_ex(H, c)
-        d = torch.where(ok[..., None], d, e)
-        ok = ok | ((info == 0) & torch.isfinite(d).all(-1))
-    return d, ok
-
-
-def _fallback(rule: Any, H: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-    if rule.fallback == "gd":
-        return _descent(rule, c)
-    if rule.fallback == "lstsq" and not rule.diag:
-        return _least_squares(H, c)
-    size = H.diagonal(dim1=-2, dim2=-1).abs()
-    least = torch.finfo(size.dtype).eps * size.amax(-1, keepdim=True)
-    return torch.where(size > least, c / size, c)
-
-
-def _least_squares(H: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-    """Return the solution of least norm; zero where the matrix is not finite, which LAPACK does not take."""
-    finite = torch.isfinite(H).all(-1).all(-1)[..., None, None]
-    found = torch.linalg.pinv(torch.where(finite, H, 0.0), hermitian=True) @ c[..., None]
-    return torch.where(finite, found, math.nan)[..., 0]
-
-
-def _descent(rule: Any, c: torch.Tensor) -> torch.Tensor:
-    length = torch.linalg.vector_norm(c, dim=-1, keepdim=True)
-    return torch.where(length > 0, c * (rule.gd_lr / length), torch.zeros_like(c))
-
-
-def _mask(lane: Any, mask: torch.Tensor) -> Any:
-    return bool(mask) if lane.lone else mask
-
-
-def check_solver(rule: Any) -> None:
-    """Raise an OptionsError unless what the solution depends on is in range."""
-    check_range(rule, "tikhonov", 0.0, math.inf, open_low=False)
-    check_range(rule, "tol", 0.0, math.inf, open_low=False)
-    check_range(rule, "gd_lr", 0.0, math.inf)
-    for name, known in (("solver", SOLVERS), ("fallback", FALLBACKS)):
-        if getattr(rule, name) not in known:
-            raise OptionsError(
-                f"{type(rule).__name__}: {name} must be one of {', '.join(known)}, got {getattr(rule, name)!r}"
-            )
+def _columns(p: Any, x: Any, column: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """Return the columns of the Hessian that belong to the basis, many at a time."""
+    ref, before = first_leaf(x), p.counts.hessian
+    basis = torch.eye(p.M.dim, dtype=ref.real.dtype, device=ref.device)
+    try:
+        H = torch.func.vmap(column, out_dims=-1, chunk_size=_AT_A_TIME)(basis)
+    except RuntimeError as error:
+        if "memory" in str(error):
+            raise
+        raise OptionsError(
+            "the Hessian of this cost is none for torch.func.vmap, see the error above: ExactNewton("
+            "batched_hessian=False) takes one product after the other"
+        ) from error
+    p.counts.hessian = before + p.M.dim
+    return H

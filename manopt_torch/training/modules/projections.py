@@ -54,7 +54,7 @@ class ProjRandom(Projection):
     def vectors(self, seen: Any) -> list[Any]:
         """Draw."""
         dim, generator = seen.p.M.dim, generator_for(self.seed, seen.i)
-        c = torch.randn((self.n, dim), generator=generator, dtype=torch.float64) / math.sqrt(dim)
+        c = torch.randn((self.n, dim), generator=generator, dtype=torch.float64, device="cpu") / math.sqrt(dim)
         return [tangent_of(seen.p, seen.o, row) for row in c]
 
 
@@ -80,7 +80,9 @@ class Proj2Masks(Projection):
         found = []
         for _ in range(self.n):
             mask = draw_components(
-                seen.p.M, u, lambda shape: torch.randint(2, shape, generator=generator, dtype=torch.float64)
+                seen.p.M,
+                u,
+                lambda shape: torch.randint(2, shape, generator=generator, dtype=torch.float64, device="cpu"),
             )
             kept = map_leaves(lambda a, k: a * uploaded(k, a), u, mask)
             found += [kept, map_leaves(torch.sub, u, kept)]
@@ -212,7 +214,7 @@ def _rays(owner: Any, seen: Any, u: Any) -> list[Any]:
     M, o, generator = seen.p.M, seen.o, generator_for(owner.seed, seen.i)
     lane, dim = o.lane, M.dim
     length = lane.scalar(M.norm(o.x, u)) * (owner.eps / math.sqrt(dim))
-    c = torch.randn((owner.n, dim), generator=generator, dtype=torch.float64)
+    c = torch.randn((owner.n, dim), generator=generator, dtype=torch.float64, device="cpu")
     return [u, *(lane.axpy(u, length, tangent_of(seen.p, o, row)) for row in c)]
 
 

@@ -64,10 +64,11 @@ class RandomSearch(DirectionRule):
         count = memory["count"]
         memory["count"] = count + 1
         generator = generator_for(self.seed, count)
-        c = torch.rand(dim, generator=generator, dtype=torch.float64) * (self.high - self.low) + self.low
+        c = torch.rand(dim, generator=generator, dtype=torch.float64, device="cpu") * (self.high - self.low) + self.low
         x = tangent_of(p, o, c)  # in flat coordinates
         if self.cyclic:
-            chosen = tangent_of(p, o, torch.nn.functional.one_hot(torch.tensor(count % dim), dim).double())
+            place = torch.nn.functional.one_hot(torch.tensor(count % dim, device="cpu"), dim).double()
+            chosen = tangent_of(p, o, place)
             x = map_leaves(lambda here, new, one: torch.where(one > 0, new, here), o.x, x, chosen)
         better = lane.trial_cost(p.get_cost(x)) < lane.scalar(o.cost)
         return lane.pick(better, map_leaves(torch.sub, o.x, x), map_leaves(torch.zeros_like, o.x))

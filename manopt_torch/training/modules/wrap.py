@@ -23,8 +23,9 @@ class Wrap(DirectionRule):
     stand between. For a single problem in Euclidean space.
 
     Args:
-        make: the class, or anything called as `make(parameters, **settings)`.
-        **settings: for its constructor.
+        make: the class, or anything called as `make(parameters, *args, **settings)`.
+        *args: for its constructor, after the parameters.
+        **settings: likewise, by name.
 
     Raises:
         OptionsError: if `make` is not callable; at the start, in a batch or on a curved manifold.
@@ -37,13 +38,13 @@ class Wrap(DirectionRule):
     geometry: ClassVar[str] = "euclidean"
     inner: Any = None
 
-    def __init__(self, make: Callable[..., torch.optim.Optimizer], **settings: Any) -> None:
+    def __init__(self, make: Callable[..., torch.optim.Optimizer], *args: Any, **settings: Any) -> None:
         if not callable(make):
             got = (
                 f"one that is made already, {type(make).__name__}" if isinstance(make, torch.optim.Optimizer) else make
             )
             raise OptionsError(f"Wrap: expected a class such as torch.optim.LBFGS and its settings, got {got}")
-        self.make, self.settings = make, settings
+        self.make, self.args, self.settings = make, args, settings
 
     def init(self, p: Any, o: Any) -> Any:
         """Make the optimizer of a copy of the point."""
@@ -54,7 +55,7 @@ class Wrap(DirectionRule):
     def _made(self, values: list[torch.Tensor]) -> dict[str, Any]:
         # LBFGS takes views of whole tensors, which need their entries in one run
         buffers = [leaf.clone(memory_format=torch.contiguous_format).requires_grad_() for leaf in values]
-        return {"wrapped": Wrapped(self.make(buffers, **self.settings), buffers)}
+        return {"wrapped": Wrapped(self.make(buffers, *self.args, **self.settings), buffers)}
 
     def change(self, p: Any, o: Any, i: int, u: Any) -> Any:
         """Step, and tell from where to where."""
@@ -87,7 +88,8 @@ class Wrap(DirectionRule):
         return memory
 
     def __repr__(self) -> str:
-        told = [getattr(self.make, "__name__", repr(self.make)), *(f"{k}={v!r}" for k, v in self.settings.items())]
+        told = [getattr(self.make, "__name__", repr(self.make)), *map(repr, self.args)]
+        told += [f"{k}={v!r}" for k, v in self.settings.items()]
         return f"Wrap({', '.join(told)})"
 
 

@@ -1,0 +1,63 @@
+"""Sums of products of two vectors, each by the way that is fastest for its length.
+
+In a lone run they are a large part of a step on small points: there Python multiplies two or three numbers before torch
+has been called for the product and for its sum.
+"""
+
+import torch
+from torch import dot
+
+from manopt_torch._host import host_read, numbers_of
+from manopt_torch.linalg.known_value import can_be_read
+
+# a vector of so many entries is worth a dot product of the library
+LONG = 64
+
+
+def _adds_in_order() -> bool:
+    """Tell whether torch adds two or three numbers one after the other, as is done here; not all processors do."""
+    half = torch.finfo(torch.float64).eps / 2  # lost in a sum with one, but two of them are not
+    orders = torch.tensor([[1.0, half, half], [half, half, 1.0]], dtype=torch.float64, device="cpu")
+    with host_read():
+        sums = [terms.sum().item() for terms in orders]
+    return sums[0] == 1.0 < sums[1]
+
+
+_IN_ORDER = _adds_in_order()
+
+
+def sum_of_products(u: torch.Tensor, v: torch.Tensor, keepdim: bool = False) -> torch.Tensor:
+    """Return the sum of products over the last axis; of two long vectors in one pass, without their product in between.
+
+    It is rounded otherwise than in a batch: short vectors, whose product is cheap, keep a batch's bits.
+    """
+    # the size of a batch is not asked for: a program exported for batches of any size must not depend on it
+    if u.dim() > 1 or v.dim() > 1 or u.numel() < LONG:
+        return (u * v).sum(-1, keepdim)
+    try:
+        return dot(u, v)
+    except RuntimeError:  # of two dtypes, where the product takes the wider
+        return (u * v).sum(-1, keepdim)
+
+
+def are_few_numbers(u: torch.Tensor) -> bool:
+    """Tell whether a tensor is two or three numbers in double precision that can be read, see `can_be_read`."""
+    return u.dim() == 1 and 1 < u.numel() < 4 and u.dtype is torch.float64 and _IN_ORDER and can_be_read(u)
+
+
+def sum_of_few(u: torch.Tensor, v: torch.Tensor) -> float:
+    """Return the sum of products of two vectors that `are_few_numbers`, in the bits of `sum_of_products`.
+
+    Examples:
+        >>> u = torch.tensor([3.0, 4.0], dtype=torch.float64)
+        >>> sum_of_few(u, u), float(sum_of_products(u, u))
+        (25.0, 25.0)
+    """
+    try:
+        a, b = numbers_of(u), numbers_of(v)
+    except RuntimeError:  # zeros for which torch allocates nothing: so are second derivatives of an absolute value
+        with host_read():
+            return sum_of_products(u, v).item()
+    if len(a) == 3:
+        return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+    return a[0] * b[0] + a[1] * b[1]
