@@ -35,14 +35,25 @@ def reading_allowed() -> bool:
     return _depth[0] > 0
 
 
-# the entries of a vector of a lone problem on the CPU
+# the entries of a vector of a lone problem on the CPU; a RuntimeError for zeros for which torch has allocated nothing
 numbers_of = torch.Tensor.tolist
+
+
+def entries_of(u: torch.Tensor) -> list[Any]:
+    """Return the entries of a vector of a lone problem on the CPU, whatever it is.
+
+    Derivatives of `sgn`, and second ones of an absolute value, are zeros for which torch has allocated nothing.
+    """
+    try:
+        return u.tolist()
+    except RuntimeError:
+        return torch.zeros(u.shape, dtype=u.dtype, device="cpu").tolist()
 
 
 def largest_entry(leaf: torch.Tensor) -> float:
     """Return the largest absolute entry of an array of a lone problem on the CPU; NaN if there is one."""
     if leaf.dim() == 1 and 0 < leaf.numel() <= _FEW:
-        sizes = [abs(number) for number in leaf.tolist()]
+        sizes = [abs(number) for number in entries_of(leaf)]
         total = sum(sizes)
         return max(sizes) if total == total else total
     # the maximum norm carries NaN along and, unlike others, cannot overflow; its kernel is slow for many entries

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from manopt_torch._host import entries_of, largest_entry
 from manopt_torch._host import host_read as host_read
-from manopt_torch._host import largest_entry
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import axpy, expand_right, first_leaf, leaves, map_leaves, scale
 
@@ -156,7 +156,7 @@ class Lone:
     def finite(self, u: Any) -> bool:
         """Tell whether every entry of a point, tangent or scalar is finite."""
         if isinstance(u, Tensor) and u.dim() < 2 and u.numel() <= _FEW:
-            return all(map(cmath.isfinite, u.tolist())) if u.dim() else cmath.isfinite(u.item())
+            return all(map(cmath.isfinite, entries_of(u))) if u.dim() else cmath.isfinite(u.item())
         return math.isfinite(self.size(u))
 
 

@@ -55,7 +55,7 @@ def sum_of_few(u: torch.Tensor, v: torch.Tensor) -> float:
     """
     try:
         a, b = numbers_of(u), numbers_of(v)
-    except RuntimeError:  # zeros for which torch allocates nothing: so are second derivatives of an absolute value
+    except RuntimeError:  # of zeros that are not there, see `entries_of`
         with host_read():
             return sum_of_products(u, v).item()
     if len(a) == 3:

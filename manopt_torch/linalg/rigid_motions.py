@@ -44,7 +44,7 @@ def rigid_velocity(
 ) -> torch.Tensor:
     """Return the matrix with blocks `W` and `v` and a last row of zeros, shape `(*batch, n + 1, n + 1)`."""
     n = v.shape[-1]
-    # torch.broadcast_shapes imports a symbolic algebra system at its first call, which takes half a second
+    # torch.broadcast_shapes imports a symbolic algebra system at its first call, which takes long
     batch = torch.broadcast_tensors(W[..., 0], v)[0].shape[:-1]
     top = torch.cat([W.expand(*batch, n, n), v.expand(*batch, n)[..., None]], -1)
     return torch.nn.functional.pad(top, (0, 0, 0, 1))

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, ClassVar, NoReturn
 
 import torch
@@ -28,7 +29,10 @@ class Counts:
 
     def as_dict(self) -> dict[str, int]:
         """Return the counts by kind."""
-        return {kind: getattr(self, kind) for kind in self.__slots__}
+        return dict(zip(self.__slots__, _all_counts(self), strict=True))
+
+
+_all_counts = attrgetter(*Counts.__slots__)
 
 
 class Problem(KnownKeywords):

@@ -137,10 +137,11 @@ class HessianProblem(SmoothProblem):
         if self.hessian is not None:
             return self.hessian_from(x, GradientGraph(None, None, None, None), u)
         versions = [leaf._version for leaf in leaves(x)]
-        if self._last is None or self._last[0] is not x or self._last[1] != versions:
-            self._last = None  # the former graph makes room for the new one
-            self._last = (x, versions, self.linearize(x))
-        return self.hessian_from(x, self._last[2], u)
+        held = self._last  # read once, as another thread may write
+        if held is None or held[0] is not x or held[1] != versions:
+            held = self._last = None  # the former graph makes room for the new one
+            held = self._last = (x, versions, self.linearize(x))
+        return self.hessian_from(x, held[2], u)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the graph of the last point behind in copies: it is another batch's, and cannot be pickled."""

@@ -244,3 +244,11 @@ def test_a_decorated_run_ends_at_the_same_point():
     decorated = solve(p, RecordOptions(GradientDescentOptions(x, stop=stop), [":Cost", ":Gradient"]))
     assert torch.equal(bare.x, decorated.x)
     assert bare.iterations.tolist() == decorated.iterations.tolist()
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_a_cost_of_steps_is_flat_from_the_start(batch):
+    # autograd's derivative of the sign is a zero for which torch has allocated nothing
+    x = torch.tensor([0.5, -1.0, 2.0], dtype=D).expand(*batch, 3)
+    o = steepest_descent(Euclidean(3), lambda x: torch.sgn(x).sum(-1), x, return_options=True)
+    assert torch.equal(o.x, x) and o.iteration == 0 and torch.equal(o.gradient, torch.zeros_like(x))
