@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from manopt_torch.errors import OptionsError
+from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.problems.autodiff import backward, grad_mode, tracked
 from manopt_torch.problems.base import Problem
@@ -47,7 +47,10 @@ class SmoothProblem(Problem):
 
     def _euclidean_gradient(self, x: Any, context: Any) -> Any:
         if self.euclidean_gradient is not None:
-            return self.euclidean_gradient(x, *self.data)
+            g = self.euclidean_gradient(x, *self.data)
+            if self.counts.gradient == 1:
+                _check_euclidean(x, g)
+            return g
         leaf, value = context
         return backward(value, leaf)
 
@@ -121,6 +124,19 @@ class GradientProblem(SmoothProblem):
         self.gradient = self._callable("gradient", gradient, vectorized)
         self.euclidean_gradient = self._callable("euclidean_gradient", euclidean_gradient, vectorized)
         self.preconditioner = self._callable("preconditioner", preconditioner, vectorized)
+
+
+def _check_euclidean(x: Any, g: Any) -> None:
+    """Raise a ShapeError unless a Euclidean gradient fits to a point that is a tensor; it may be the same for all."""
+    if not isinstance(x, torch.Tensor):
+        return
+    try:
+        g.expand(x.shape)
+    except (AttributeError, RuntimeError):
+        got = f"one of shape {tuple(g.shape)}" if isinstance(g, torch.Tensor) else type(g).__name__
+        raise ShapeError(
+            f"euclidean_gradient must return a tensor of the shape of the point, {tuple(x.shape)}, got {got}"
+        ) from None
 
 
 def refuse_two(problem: Problem, **given: Any) -> None:

@@ -17,6 +17,7 @@ from manopt_torch import (
     get_cost,
     get_cost_and_gradient,
     get_gradient,
+    steepest_descent,
 )
 from manopt_torch.problems import autodiff
 from tests.together import together
@@ -192,3 +193,18 @@ def test_the_gradient_check_names_the_axes():
     p = GradientProblem(Euclidean(2), lambda x: (x * x).sum(-1))
     with pytest.raises(ShapeError, match=r"gradient has batch axes \(\), the point has \(5,\)"):
         p.check_tangent("gradient", torch.ones(2), (5,))
+
+
+@pytest.mark.parametrize(
+    ("value", "got"), [(torch.ones(2), r"one of shape \(2,\)"), (1.0, "float"), (None, "NoneType")]
+)
+def test_a_euclidean_gradient_that_does_not_fit_is_named(value, got):
+    with pytest.raises(ShapeError, match=rf"shape of the point, \(4, 3\), got {got}"):
+        steepest_descent(Sphere(3), lambda x: x[..., 0], torch.eye(3)[[0, 1, 2, 0]], euclidean_gradient=lambda x: value)
+
+
+def test_a_euclidean_gradient_may_be_the_same_for_all():
+    x = steepest_descent(
+        Sphere(3), lambda x: x[..., 0], torch.eye(3)[1:], euclidean_gradient=lambda x: torch.tensor([1.0, 0, 0])
+    )
+    torch.testing.assert_close(x, torch.tensor([[-1.0, 0, 0], [-1.0, 0, 0]]), atol=1e-3, rtol=0)
