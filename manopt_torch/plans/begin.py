@@ -80,7 +80,12 @@ def first_evaluation(p: Any, o: Options, gradient_from: Any = None) -> None:
         NonFiniteError: if cost or gradient is non-finite for every problem.
     """
     before = _versions(o.x)
-    value, context = p.trial(o.x)
+    try:
+        value, context = p.trial(o.x)
+    except RuntimeError as error:
+        if "in-place" in str(error) and "leaf" in str(error):  # said of the point, which records derivatives
+            raise _written("the cost") from error
+        raise
     p.check_cost(value, o.lane.shape)
     _check_device("cost", value, o)
     o.cost, o.gradient = value, (gradient_from or p.gradient_from)(o.x, context)
@@ -144,10 +149,15 @@ def _versions(x: Any) -> list[int]:
 def _check_unwritten(what: str, x: Any, before: list[int]) -> None:
     """Raise an OptionsError if a callable has written into its argument: solvers go on from that point."""
     if _versions(x) != before:
-        raise OptionsError(
-            f"{what} writes into the point that it is asked for (the start has been changed): compute on a copy, as "
-            "x.mul(2) instead of x.mul_(2), or x.clone() first"
-        )
+        raise _written(f"the start has been changed: {what}")
+
+
+def _written(what: str) -> OptionsError:
+    """Return the error for a callable that writes into its argument."""
+    return OptionsError(
+        f"{what} writes into the point that it is asked for: compute on a copy, as x.mul(2) instead of x.mul_(2), or "
+        "x.clone() first"
+    )
 
 
 def mark_broken_start(o: Options, ok: Any) -> None:

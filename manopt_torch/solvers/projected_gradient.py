@@ -27,6 +27,7 @@ from manopt_torch.problems.base import map_over_batch
 from manopt_torch.problems.gradient import GradientProblem
 from manopt_torch.stepsizes.constant import ConstantStepsize
 from manopt_torch.stepsizes.decreasing import DecreasingStepsize
+from manopt_torch.stepsizes.two_faced import smallest_step
 
 # how often (in iterations) accepted steps are compared with the smallest that still moves the point
 _LOOK_FOR_STAGNATION = 16
@@ -147,7 +148,7 @@ def _search(p: Any, o: ProjectedGradientOptions, i: int, first: Trial) -> tuple[
         return Trial(y, *p.trial(y)), squared_distance(y)
 
     def smallest() -> Any:
-        return _smallest(lane, o.x, o.gradient)
+        return smallest_step(lane, o.x, o.gradient)
 
     eps = torch.finfo(first_leaf(o.x).dtype).eps
     rule = ArcRule(o.contraction_factor, o.sufficient_decrease, o.max_decreases, 0.5 * eps)
@@ -174,13 +175,8 @@ def _look_ahead(p: Any, o: ProjectedGradientOptions, x: Any, cost: Any, gradient
     ahead = _arc(p, o, x, gradient, s)
     moved = lane.div(lane.scalar(M.norm(x, M.inverse_retract(x, ahead))), s)
     # a step that rounding swallows, as at a wall, says nothing of the set
-    swallowed = s <= _smallest(lane, x, gradient)
+    swallowed = s <= smallest_step(lane, x, gradient)
     return ahead, lane.where(swallowed, lane.scalar(M.norm(x, gradient)), moved)
-
-
-def _smallest(lane: Any, x: Any, gradient: Any) -> Any:
-    """Return the step below which rounding swallows the whole move."""
-    return lane.div(torch.finfo(first_leaf(x).dtype).eps * lane.size(x), lane.size(gradient))
 
 
 def _arc(p: Any, o: ProjectedGradientOptions, x: Any, gradient: Any, s: Any) -> Any:

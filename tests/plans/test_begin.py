@@ -235,3 +235,10 @@ def test_callables_that_write_into_the_point(x):
     given = GradientProblem(M, lambda x: x.square().sum(-1), lambda x: x.mul_(2))
     with pytest.raises(OptionsError, match="the cost or the gradient writes into the point"):
         solve(given, options(x.clone()))
+
+
+def test_a_cost_that_writes_into_its_point_is_named_where_autograd_notices_first():
+    x = torch.ones(3)
+    with pytest.raises(OptionsError, match=r"the cost writes into the point .* x.clone\(\)"):
+        solve(GradientProblem(Euclidean(3), lambda x: x.mul_(2).sum(-1)), GradientDescentOptions(x))
+    assert torch.equal(x, torch.ones(3))

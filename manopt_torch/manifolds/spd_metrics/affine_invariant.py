@@ -12,8 +12,7 @@ from manopt_torch.linalg.known_value import OfLastMatrix
 from manopt_torch.linalg.spectral import sym_expm, sym_sqrtm, symmetric_part
 from manopt_torch.linalg.whitening import affine_invariant_log, affine_invariant_squared_distance
 from manopt_torch.manifolds.fields import real_inner
-from manopt_torch.manifolds.images import ProductsOfImages
-from manopt_torch.manifolds.spd_metrics.interface import SpdMetric
+from manopt_torch.manifolds.spd_metrics.interface import SpdMetric, products_of_images
 
 
 class AffineInvariant(SpdMetric):
@@ -32,7 +31,7 @@ class AffineInvariant(SpdMetric):
         return self.inner_at(x)(u, v)
 
     def inner_at(self, x: torch.Tensor) -> Callable[..., torch.Tensor]:
-        return ProductsOfImages(partial(congruence, self._pair(x)[1]), _frobenius)
+        return products_of_images(partial(congruence, self._pair(x)[1]))
 
     def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return affine_invariant_squared_distance(x, y)
@@ -93,7 +92,3 @@ class AffineInvariant(SpdMetric):
         a, b, c = (congruence(inverse, z) for z in (u, v, w))
         turn = a @ b - b @ a
         return symmetric_part(congruence(factor, (turn @ c - c @ turn) * -0.25))
-
-
-def _frobenius(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    return real_inner(a, b, (-2, -1))

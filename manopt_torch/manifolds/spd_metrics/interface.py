@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 from manopt_torch.linalg.scalar import safe_sqrt
+from manopt_torch.manifolds.fields import real_inner
+from manopt_torch.manifolds.images import ProductsOfImages
 
 
 class SpdMetric(ABC):
@@ -90,3 +92,8 @@ class SpdMetric(ABC):
     def injectivity_radius(self, x: Any) -> float | torch.Tensor:
         """Return the radius within which exp is one to one, at `x` or (None) everywhere."""
         return math.inf
+
+
+def products_of_images(image: Callable[[torch.Tensor], torch.Tensor]) -> ProductsOfImages:
+    """Return the inner product at a point from the isometry to matrices there."""
+    return ProductsOfImages(image, lambda a, b: real_inner(a, b, (-2, -1)))

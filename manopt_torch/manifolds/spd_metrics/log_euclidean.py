@@ -14,8 +14,7 @@ from manopt_torch.linalg.spectral import (
     symmetric_part,
 )
 from manopt_torch.linalg.spectral_difference import spectral_difference
-from manopt_torch.manifolds.images import ProductsOfImages
-from manopt_torch.manifolds.spd_metrics.interface import SpdMetric
+from manopt_torch.manifolds.spd_metrics.interface import SpdMetric, products_of_images
 
 
 class LogEuclidean(SpdMetric):
@@ -40,7 +39,7 @@ class LogEuclidean(SpdMetric):
 
     def inner_at(self, x: torch.Tensor) -> Callable[..., torch.Tensor]:
         spectrum = _spectrum(x)
-        return ProductsOfImages(lambda u: spectral_derivative(x, u, *spectrum, "log"), _frobenius)
+        return products_of_images(lambda u: spectral_derivative(x, u, *spectrum, "log"))
 
     def squared_dist(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return spectral_difference(x, y, _spectrum(x), _spectrum(y), "log").square().sum((-2, -1))
@@ -83,7 +82,3 @@ def _logarithm(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tenso
     values, vectors = _spectrum(x)
     logs = torch.log(values)
     return spectral_function(x, values, vectors, logs, "log"), logs, vectors
-
-
-def _frobenius(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    return (a * b).sum((-2, -1))
