@@ -3,7 +3,10 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
+import torch
+
 from manopt_torch.manifolds.base import Manifold
+from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.plans.options import Functor
 
 
@@ -56,12 +59,13 @@ class Proposal:
     def change(self, p: Any, o: Any) -> Any:
         r"""Return the change of the gradient, $y = g_+ - \mathcal T g$, computed once for all rules of a step."""
         if self._change is None:
-            self._change = o.lane.minus(self.gradient, p.M.transport(o.x, self.x, o.gradient))
+            self._change = map_leaves(torch.sub, self.gradient, p.M.transport(o.x, self.x, o.gradient))
         return self._change
 
     def along_change(self, p: Any, o: Any) -> Any:
         r"""Return $\langle y, \mathcal T\delta\rangle$ as the difference of two slopes."""
-        return self.along - o.lane.scalar(self.inner(self._former(p, o), self.carried))
+        former = self._former(p, o) if self._carried_gradient is None else self._carried_gradient
+        return self.along - o.lane.scalar(self.inner(former, self.carried))
 
     def square_change(self, p: Any, o: Any) -> Any:
         r"""Return $\langle P g_+, y\rangle$, likewise."""
@@ -69,13 +73,13 @@ class Proposal:
 
     def mixed(self, p: Any, o: Any) -> Any:
         r"""Return $\langle P g_+, \mathcal T g\rangle$."""
-        return o.lane.scalar(self.inner(self.preconditioned, self._former(p, o)))
+        former = self._former(p, o) if self._carried_gradient is None else self._carried_gradient
+        return o.lane.scalar(self.inner(self.preconditioned, former))
 
     def _former(self, p: Any, o: Any) -> Any:
         r"""Return what has the same inner products with tangent vectors at the new point as $\mathcal T g$ has."""
-        if self._carried_gradient is None:
-            projects = p.M.is_embedded and type(p.M).transport is Manifold.transport
-            self._carried_gradient = o.gradient if projects else p.M.transport(o.x, self.x, o.gradient)
+        projects = p.M.is_embedded and type(p.M).transport is Manifold.transport
+        self._carried_gradient = o.gradient if projects else p.M.transport(o.x, self.x, o.gradient)
         return self._carried_gradient
 
 

@@ -82,19 +82,21 @@ def armijo(
     """
     factor, fall, size = rule.contraction_factor, rule.sufficient_decrease * slope, abs(cost)
     slack, margin = rule.slack * size, rule.margin * size
+    trial = probe(step)
+    value, bound = lane.trial_cost(trial.cost), cost + step * fall
+    good = value <= bound + slack
+    growing = active & (value < bound - margin) if rule.max_increases else None
+    if lane.lone and good and not growing:  # over at once, as most searches are
+        return Found(step, trial, False)
 
     def judge(step: Scalar, trial: Trial, growing: Mask | None) -> tuple[Mask | None, Mask]:
         """Tell who may go on growing, and whose step is good."""
         value, bound = lane.trial_cost(trial.cost), cost + step * fall
         return None if growing is None else growing & (value < bound - margin), value <= bound + slack
 
-    trial, earlier, back, mixed = probe(step), step, None, False
-    growing, good = judge(step, trial, active if rule.max_increases else None)
-    if lane.lone and good and not growing:  # over at once, as most searches are
-        return Found(step, trial, False)
+    earlier, back, mixed, rounds, floor = step, None, False, 0, None
     growing, shrinking = lane.full(False) if growing is None else growing, lane.without(active, good)
     grow, shrink = lane.any_of(growing, shrinking)
-    rounds, floor = 0, None
     while grow or shrink:
         rounds += 1
         moved, following = growing | shrinking, step

@@ -142,9 +142,9 @@ class Lone:
         """Return `s * u` for points or tangents."""
         return u * s if isinstance(u, Tensor) else map_leaves(lambda a: scale(a, s, 0), u)
 
-    def minus(self, u: Any, v: Any) -> Any:
-        """Return `u - v` for points or tangents."""
-        return u - v if isinstance(u, Tensor) else map_leaves(torch.sub, u, v)
+    def scaled_minus(self, s: Any, u: Any, v: Any) -> Any:
+        """Return `s * u - v` for points or tangents."""
+        return map_leaves(Tensor.sub_, self.scale(s, u), v)
 
     def size(self, u: Any) -> float:
         """Return the largest absolute entry of a point or tangent; NaN if there is one."""
@@ -268,7 +268,7 @@ class Batch:
         batch = len(self.shape)
         return map_leaves(lambda a: scale(a, s, a.dim() - batch), u)
 
-    minus = Lone.minus
+    scaled_minus = Lone.scaled_minus
 
     def size(self, u: Any) -> Tensor:
         """Return the largest absolute entry of a point or tangent; NaN if there is one."""

@@ -58,17 +58,18 @@ def parabolic(
     References:
         [NocedalWright:2006], section 3.5.
     """
-    size = abs(cost)
-    slack, noise = rule.slack * size, rule.noise * size
+    slack, noise = rule.slack * abs(cost), rule.noise * abs(cost)
 
     def evaluate(s: Scalar) -> tuple[Trial, Scalar, Mask, Scalar]:
         """Return a trial, its value, whether it is low enough, and the minimum of the parabola through it."""
         trial = probe(s)
         value, linear = lane.trial_cost(trial.cost), s * slope
         bend = value - cost - linear
-        # where rounding hides the bend the step itself
-        straight = lane.where(-linear > 10.0 * noise, _STRAIGHT_GROWTH * s, s)
-        minimum = lane.where(bend > noise, lane.div(-0.5 * linear * s, bend), straight)
+        if lane.lone and bend > noise:  # as nearly always
+            minimum = -0.5 * linear * s / bend
+        else:  # where rounding hides the bend the step itself
+            straight = lane.where(-linear > 10.0 * noise, _STRAIGHT_GROWTH * s, s)
+            minimum = lane.where(bend > noise, lane.div(-0.5 * linear * s, bend), straight)
         return trial, value, value <= cost + rule.sufficient_decrease * linear + slack, minimum
 
     trial, value, low, minimum = evaluate(step)

@@ -44,6 +44,7 @@ class QuadraticModel:
     precondition: Callable[[Tangent], Tangent] | None = None
     symmetric: bool = False  # known to be: then each iteration lowers the model by what theory says
     norm: Scalar = None  # of the gradient, where it is known
+    zero: Tangent | None = None  # the vector of zeros, where there is one
     inner: Callable[[Tangent, Tangent], Any] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -88,7 +89,7 @@ def start_cg(lane: Any, model: QuadraticModel, active: Mask, eta: Tangent | None
         eta: a tangent vector inside the trust region.
     """
     g = model.gradient
-    start = map_leaves(torch.zeros_like, g) if eta is None else eta
+    start = (map_leaves(torch.zeros_like, g) if model.zero is None else model.zero) if eta is None else eta
     residual = g if eta is None else map_leaves(torch.add, g, model.hessian(eta))
     known = None if eta is not None or model.norm is None else model.norm * model.norm
     z, zr, rr = _preconditioned(lane, model, residual, known)
@@ -189,8 +190,7 @@ def _preconditioned(
 
 def _fall(lane: Any, model: QuadraticModel, eta: Tangent, residual: Tangent) -> Scalar:
     r"""Return $-m(\eta)$ from the residual: $m(\eta) = \frac12\langle\eta, g + r\rangle$."""
-    both = map_leaves(torch.add, model.gradient, residual)
-    return -0.5 * lane.scalar(model.inner(eta, both))
+    return -0.5 * lane.scalar(model.inner(eta, map_leaves(torch.add, model.gradient, residual)))
 
 
 def _without_radius(lane: Any, alpha: Scalar, first: bool) -> Scalar:

@@ -12,6 +12,7 @@ from manopt_torch.linalg.known_value import can_be_read
 
 # a vector of so many entries is worth a dot product of the library
 LONG = 64
+_DOUBLE = torch.float64
 
 
 def _adds_in_order() -> bool:
@@ -41,12 +42,15 @@ def sum_of_products(u: torch.Tensor, v: torch.Tensor, keepdim: bool = False) -> 
 
 
 def are_few_numbers(u: torch.Tensor) -> bool:
-    """Tell whether a tensor is two or three numbers in double precision that can be read, see `can_be_read`."""
-    return u.dim() == 1 and 1 < u.numel() < 4 and u.dtype is torch.float64 and _IN_ORDER and can_be_read(u)
+    """Tell of what holds two or three numbers a problem whether it is a vector of double precision that can be read.
+
+    See `can_be_read`. How many numbers there are is not asked for: manifolds know that without looking.
+    """
+    return u.dim() == 1 and u.dtype is _DOUBLE and _IN_ORDER and can_be_read(u)
 
 
 def sum_of_few(u: torch.Tensor, v: torch.Tensor) -> float:
-    """Return the sum of products of two vectors that `are_few_numbers`, in the bits of `sum_of_products`.
+    """Return the sum of products of two vectors, the first of which `are_few_numbers`, in the bits of a batch.
 
     Examples:
         >>> u = torch.tensor([3.0, 4.0], dtype=torch.float64)
@@ -55,9 +59,9 @@ def sum_of_few(u: torch.Tensor, v: torch.Tensor) -> float:
     """
     try:
         a, b = numbers_of(u), numbers_of(v)
-    except RuntimeError:  # of zeros that are not there, see `entries_of`
+        if len(a) == 3:
+            return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+        return a[0] * b[0] + a[1] * b[1]
+    except (RuntimeError, IndexError):  # of zeros that are not there, see `entries_of`; of fewer numbers
         with host_read():
             return sum_of_products(u, v).item()
-    if len(a) == 3:
-        return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-    return a[0] * b[0] + a[1] * b[1]

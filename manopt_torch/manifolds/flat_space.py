@@ -30,8 +30,8 @@ class FlatSpace(Manifold):
         return (u * v).sum(self._axes) if self._ndim else u * v
 
     def inner_at(self, x: torch.Tensor) -> Callable[..., torch.Tensor | float]:
-        one = self._ndim == 1  # a batch of numbers has as many axes as one vector
-        return sum_of_few if one and are_few_numbers(x) else partial(self.inner, x)
+        few = self._ndim == 1 and 1 < self.dim < 4  # a batch of numbers has as many axes as one vector
+        return sum_of_few if few and are_few_numbers(x) else partial(self.inner, x)
 
     def norm(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         return torch.linalg.vector_norm(u, dim=self._axes) if self._ndim else u.abs()

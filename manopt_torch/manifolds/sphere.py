@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import add, addcmul, dot  # a name of one's own is found in less time than one of torch's
+from torch import add, addcmul, dot, is_grad_enabled  # a name of one's own is found in less time than one of torch's
 from torch.linalg import vector_norm
 
 from manopt_torch.linalg.dot import LONG, are_few_numbers, sum_of_few, sum_of_products
@@ -85,7 +85,7 @@ class Sphere(Manifold):
         return z / vector_norm(z, dim=-1, keepdim=True)
 
     def project_tangent(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        if self.dim < 3 and are_few_numbers(x) and z.shape == x.shape:
+        if self.dim < 3 and z.dim() == 1 and are_few_numbers(x):
             return add(z, x, alpha=-sum_of_few(x, z))
         return addcmul(z, sum_of_products(x, z, True), x, value=-1)
 
@@ -96,7 +96,7 @@ class Sphere(Manifold):
         return Sphere.ehess2rhess_at(self, x, g)(h, u)
 
     def ehess2rhess_at(self, x: torch.Tensor, g: torch.Tensor) -> Callable[..., torch.Tensor]:
-        if self.dim < 3 and are_few_numbers(x) and g.shape == x.shape:
+        if self.dim < 3 and g.dim() == 1 and are_few_numbers(x):
             falling = -sum_of_few(x, g)
             return lambda h, u: self.project_tangent(x, add(h, u, alpha=falling))
         slope = sum_of_products(x, g, True)
@@ -104,7 +104,8 @@ class Sphere(Manifold):
 
     def retract_projection(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
         y = add(x, u, alpha=t) if type(t) is float else axpy(x, u, t, 1)
-        return y / _length(y, True)
+        length = _length(y, True)
+        return y / length if is_grad_enabled() else y.div_(length)  # a derivative of the length wants `y` as it is
 
     retract_default = retract_projection
 
@@ -166,7 +167,7 @@ class Sphere(Manifold):
         return self.project_point(torch.randn(shape, generator=generator, dtype=dtype, device=device))
 
     def off_manifold(self, x: torch.Tensor) -> torch.Tensor:
-        return (_length(x) - 1).abs()
+        return (_length(x) - 1.0).abs()
 
 
 def _length(u: torch.Tensor, keepdim: bool = False) -> torch.Tensor:

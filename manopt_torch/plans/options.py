@@ -205,9 +205,7 @@ def lane_of(p: Any, o: Options) -> Any:
 
 def fields_of(o: Options, *, per_problem: bool) -> Iterator[str]:
     """Yield the names of the state fields of one kind."""
-    for f in fields(o):
-        if f.metadata.get("state") and f.metadata["per_problem"] == per_problem:
-            yield f.name
+    yield from (f.name for f in fields(o) if f.metadata.get("state") and f.metadata["per_problem"] == per_problem)
 
 
 def per_problem_fields(o: Options) -> Iterator[str]:
@@ -233,19 +231,21 @@ _PLAIN = frozenset({type(None), bool, int, float, str, torch.Tensor})
 def functors_of(owner: Any, path: str = "") -> list[tuple[str, Functor]]:
     """Return the functors among the parameters of `owner`, and theirs, each with its path of attribute names."""
     if isinstance(owner, (tuple, list)):
-        named = [(str(n), value) for n, value in enumerate(owner)]
+        names, values = map(str, range(len(owner))), iter(owner)
+    elif _PLAIN.issuperset(map(type, vars(owner).values())):  # as in most functors
+        return []
     else:
-        own = vars(owner)
-        named = [(name, own[name]) for name in _parameters(type(owner), tuple(own))]
+        names = _parameters(type(owner), tuple(vars(owner)))
+        values = map(vars(owner).__getitem__, names)
     found: list[tuple[str, Functor]] = []
-    for name, value in named:
+    for name, value in zip(names, values, strict=True):
         if type(value) in _PLAIN:
             continue
         here = f"{path}.{name}" if path else name
         if isinstance(value, Functor):
             found.append((here, value))
             found += functors_of(value, here)
-        elif isinstance(value, (tuple, list)) and any(isinstance(part, Functor) for part in value):
+        elif isinstance(value, (tuple, list)) and value and any(isinstance(part, Functor) for part in value):
             found += functors_of(value, here)
     return found
 

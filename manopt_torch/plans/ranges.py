@@ -24,6 +24,8 @@ def check_range(
 ) -> None:
     """Raise an OptionsError unless the number lies between `low` and `high`; tensors are judged at initialize."""
     value = getattr(owner, name)
+    if type(value) is float and low < value < high:  # as most are
+        return
     inside = isinstance(value, (int, float)) and (low < value if open_low else low <= value)
     if not (inside and (value < high if open_high else value <= high)):
         left, right = "(["[not open_low], ")]"[not open_high]

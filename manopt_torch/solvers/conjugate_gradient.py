@@ -132,7 +132,7 @@ def _step(p: Any, o: ConjugateGradientOptions, i: int) -> None:
         x=q.x,
         cost=trial.cost,
         gradient=q.gradient,
-        direction=o.lane.minus(o.lane.scale(beta, q.carried), q.preconditioned),
+        direction=o.lane.scaled_minus(beta, q.carried, q.preconditioned),
         slope=beta * q.along - q.square,
         square=q.square,
         beta=beta,

@@ -112,6 +112,7 @@ class TrustRegionsOptions(Options):
     # set at the start of a run
     precision: Any = state(per_problem=False, saved=False)
     rules: Any = state(per_problem=False, saved=False)  # with the parameters they were made of
+    zero: Any = state(per_problem=False, saved=False)  # where all inner iterations of a lone problem start
 
     def __post_init__(self) -> None:
         """Fill in the defaults and check the ranges."""
@@ -151,7 +152,7 @@ def check_radius(o: TrustRegionsOptions, largest: float | None) -> None:
 
 def rules_of(p: Any, o: TrustRegionsOptions) -> tuple[RadiusRule, CGRule, float]:
     """Return how the radius changes, when inner iterations end, and how much of the cost is rounding."""
-    factors = (o.reduction_threshold, o.reduction_factor, o.augmentation_threshold, o.augmentation_factor)
+    factors = o.reduction_threshold, o.reduction_factor, o.augmentation_threshold, o.augmentation_factor
     told = (o.max_trust_region_radius, o.max_inner_iterations, o.theta, o.kappa, o.rho_regularization, factors)
     if o.rules is None or o.rules[0] != told:  # a hook may set parameters between two steps
         dim = max(p.M.dim, 1)
@@ -167,6 +168,7 @@ def _initialize(p: Any, o: TrustRegionsOptions) -> None:
     first_linearization(p, o)
     watch_rounding(o)
     o.rho, o.squared_length, o.rules = o.lane.full(float("nan")), None, None
+    o.zero = p.M.zero_tangent(o.x) if o.lane.lone else None
     largest = rules_of(p, o)[0].largest
     check_radius(o, largest)
     o.seed = draw_seed(o.generator) if o.randomize else 0
@@ -203,7 +205,7 @@ def _minimize_model(p: Any, o: TrustRegionsOptions, held: Linearization, rule: C
     lane, radius = o.lane, o.radius
     precondition = None if o.randomize else preconditioner_at(p, o.x)
     exact, (gradient, norm) = o.hessian is None, tangent_gradient(p, o, size)
-    model = QuadraticModel(p.M, o.x, gradient, products_at(p, o, held.at), precondition, exact, norm)
+    model = QuadraticModel(p.M, o.x, gradient, products_at(p, o, held.at), precondition, exact, norm, o.zero)
     if o.randomize:
         start = random_start(lane, model, radius, o.sigma or 1e-3, generator_for(o.seed, o.iteration))
         return cauchy_point(lane, model, radius, truncated_cg(lane, model, radius, o.active, rule, eta=start))
@@ -290,11 +292,9 @@ def trust_regions(
         tensor([0., 0., 1.], dtype=torch.float64)
     """
     told = dict(locals())
-    exact, approximation = split_hessian(hessian)
+    exact, told["hessian"] = split_hessian(hessian)
     forms = ("preconditioner", "euclidean_gradient", "euclidean_hessian", "data", "vectorized")
-    given = {name: told[name] for name in forms}
-    problem = HessianProblem(M, cost, gradient, exact, **given)
-    parameters = {f.name: told[f.name] for f in fields(TrustRegionsOptions) if f.init}
-    options = TrustRegionsOptions(**{**parameters, "hessian": approximation})
+    problem = HessianProblem(M, cost, gradient, exact, **{name: told[name] for name in forms})
+    options = TrustRegionsOptions(**{f.name: told[f.name] for f in fields(TrustRegionsOptions) if f.init})
     solve(problem, options, debug=debug, record=record)
     return options if return_options else get_solver_result(options)

@@ -44,7 +44,8 @@ class ParabolicLinesearch(TwoFacedLinesearch):
     Args:
         initial_stepsize: first trial of a run along minus the gradient.
         sufficient_decrease: $c \in (0, 1/2)$; on a parabola steps beyond $2 - 2 c$ times the best are refused.
-        growth_threshold: a trial shorter than the best step by more than this factor is tried again there.
+        growth_threshold: a trial shorter than the best step by more than this factor is tried again there; the default
+            is the bound for longer ones.
         max_stepsize: longest first trial $s\lVert\eta\rVert$ of a search; None is the injectivity radius.
         max_decreases: bound on the shrinking rounds.
         cost_resolution: how much (in units of rounding, relative to the cost) the cost may miss the rule.
@@ -70,7 +71,7 @@ class ParabolicLinesearch(TwoFacedLinesearch):
     initial_stepsize: float = 1.0
     sufficient_decrease: float = 0.4
     _: KW_ONLY
-    growth_threshold: float = 1.5
+    growth_threshold: float = 1.2
     max_stepsize: float | None = None
     max_decreases: int = 60
     cost_resolution: float = 0.5

@@ -124,9 +124,9 @@ class ShortStepLinesearch(TwoFacedLinesearch):
         rule = _rule(self.contraction_factor, self.max_decreases, self.cost_resolution, cost.dtype)
         smallest = partial(smallest_step, lane, x, direction)
         found = armijo(lane, evaluate, lane.scalar(cost), slope, first, searching, rule, smallest)
+        if found.step is first and searching is True:  # a lone problem, nearly always
+            return found, self.decay * curvature
         learnt = self.decay * lane.where(found.step < first, lane.div(-slope, found.step * squared_length), curvature)
-        if searching is True:  # a lone problem, nearly always
-            return found, learnt
         found.failed = found.failed | lane.without(active, searching)
         return found, lane.where(searching, learnt, curvature)
 

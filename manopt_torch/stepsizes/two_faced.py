@@ -25,12 +25,18 @@ class TwoFacedLinesearch(Linesearch):
     A subclass is a dataclass; a field `initial_stepsize`, if it has one, is what a run begins with.
     """
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(
+        self, p: Any = None, o: Any = None, i: Any = None, eta: Any = None, /, *rest: Any, **named: Any
+    ) -> Any:
         """Search as `(p, o, i[, eta])` in a run, or as `(M, x, F, gradient[, eta])` without one."""
         # a problem is what evaluates trials; to ask for the class of a manifold takes ten times as long
-        if args and not hasattr(args[0], "trial"):
-            return self._search_alone(*args, **kwargs)
-        return self._search_in_run(*args, **kwargs)
+        if hasattr(p, "trial") and not named:  # at once what is asked nearly always
+            return self._search_in_run(p, o, i, eta)
+        given = [p, o, i, eta, *rest]
+        while given and given[-1] is None:  # left out, or given by name
+            given.pop()
+        in_run = p is None or hasattr(p, "trial")
+        return (self._search_in_run if in_run else self._search_alone)(*given, **named)
 
     @abstractmethod
     def _search_in_run(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:

@@ -116,8 +116,9 @@ def test_functors_answer_with_numbers_or_tensors():
 def test_differences():
     u, v = (torch.tensor([3.0, 5.0]), torch.tensor(1.0)), (torch.tensor([1.0, 2.0]), torch.tensor(4.0))
     for lane in (LONE, batch(2)):
-        assert lane.minus(u[0], v[0]).tolist() == [2.0, 3.0]
-        assert [part.tolist() for part in lane.minus(u, v)] == [[2.0, 3.0], -3.0]
+        assert lane.scaled_minus(2.0, u[0], v[0]).tolist() == (2.0 * u[0] - v[0]).tolist()
+        differences = [(2.0 * a - b).tolist() for a, b in zip(u, v, strict=True)]
+        assert [part.tolist() for part in lane.scaled_minus(2.0, u, v)] == differences
 
 
 def test_scalars_have_double_precision_whatever_the_points():
