@@ -54,12 +54,14 @@ class Case:
 
 def remembered(product: Callable[[Any], Tensor]) -> Callable[[Any], Tensor]:
     """Keep the last product: cost and derivatives at one point share it."""
-    last: list[Any] = [None, None]
+    point: Any = None
+    found: Any = None
 
     def asked(x: Any) -> Tensor:
-        if last[0] is not x:
-            last[:] = x, product(x)
-        return last[1]
+        nonlocal point, found
+        if point is not x:
+            point, found = x, product(x)
+        return found
 
     return asked
 

@@ -52,9 +52,9 @@ def _finite_alone(o: Options, new: dict[str, Any]) -> bool:
     """Tell whether the new cost and gradient of a lone problem are finite."""
     if not math.isfinite(new["cost"].item()):
         return False
-    if "gradient" not in new:
+    gradient, held = new.get("gradient"), o.measured
+    if gradient is None:
         return True
-    gradient, held = new["gradient"], o.measured
     # in a run that asks for the length of its gradients: one that is finite says all, but it may overflow
     asked = held is not None and (held[0] is gradient or held[0] is o.gradient)
     if asked and math.isfinite(norm_at(o.manifold, o, new.get("x", o.x), gradient)):
