@@ -308,6 +308,7 @@ from manopt_torch.problems import PrimalDualProblem as PrimalDualProblem
 from manopt_torch.problems import Problem as Problem
 from manopt_torch.problems import ProximalProblem as ProximalProblem
 from manopt_torch.problems import RandomEvalOrder as RandomEvalOrder
+from manopt_torch.problems import SharedValue as SharedValue
 from manopt_torch.problems import StochasticProblem as StochasticProblem
 from manopt_torch.problems import SubGradientProblem as SubGradientProblem
 from manopt_torch.problems import get_cost as get_cost

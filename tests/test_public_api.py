@@ -23,6 +23,7 @@ ProximalProblem(M, cost, proximal_maps, *, number_of_proxes=None, data=(), vecto
 StochasticProblem(M, cost, gradient=None, *, euclidean_gradient=None, terms=None, batch_size=1, order=None, data=(), \
 vectorized=True)
 CountedProblem(problem)
+SharedValue(function)
 nelder_mead(M, cost, x, *, population=None)
 particle_swarm(M, cost, x, *, swarm=None, generator=None)
 subgradient_method(M, cost, x, *, subgradient=None)

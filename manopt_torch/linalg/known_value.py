@@ -88,6 +88,16 @@ def can_be_read(X: Tensor) -> bool:
     return forward_ad._current_level < 0 and not (_count_of_modes() or _innermost_transform() or _is_tracing())
 
 
+def is_watched() -> bool:
+    """Tell whether somebody looks at what is computed now: a transform of `torch.func`, tracing, compilation, a mode.
+
+    Then a tensor may stand for many, and does not outlive the moment. Derivatives by `torch.autograd` do not count.
+    """
+    if is_dynamo_compiling() or not _can_tell or forward_ad._current_level >= 0:
+        return True
+    return bool(_count_of_modes() or _innermost_transform() or _is_tracing())
+
+
 def tracks_derivatives() -> bool:
     """Tell whether torch is recording for a derivative, backward or forward."""
     # -1 stands for "no forward-mode level"; torch without that name counts as recording

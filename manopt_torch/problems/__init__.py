@@ -24,5 +24,6 @@ from manopt_torch.problems.least_squares import get_jacobian as get_jacobian
 from manopt_torch.problems.least_squares import get_residuals as get_residuals
 from manopt_torch.problems.primal_dual import PrimalDualProblem as PrimalDualProblem
 from manopt_torch.problems.proximal import ProximalProblem as ProximalProblem
+from manopt_torch.problems.shared_value import SharedValue as SharedValue
 from manopt_torch.problems.stochastic import StochasticProblem as StochasticProblem
 from manopt_torch.problems.subgradient import SubGradientProblem as SubGradientProblem
