@@ -1,6 +1,7 @@
 """Constructors and functions that answer an unknown keyword with the list of those they know."""
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import cache, wraps
 from inspect import signature
 from typing import Any, ParamSpec, TypeVar
@@ -53,8 +54,10 @@ def _check_keywords(name: str, accepted: dict[str, None] | None, given: dict[str
     if accepted is None or given.keys() <= accepted.keys():
         return
     unknown = [key for key in given if key not in accepted]
-    raise UnknownKeywordError(f"{name} got unknown keyword {', '.join(unknown)}; it takes {', '.join(accepted)}")
+    near = {close: None for key in unknown for close in get_close_matches(key, accepted, 1)}
+    meant = f"; did you mean {', '.join(near)}?" if near else ""
+    raise UnknownKeywordError(f"{name} got unknown keyword {', '.join(unknown)}; it takes {', '.join(accepted)}{meant}")
 
 
-def _told(args: tuple, kwargs: dict[str, Any]) -> str:
+def _told(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     return ", ".join([*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())])

@@ -1,5 +1,7 @@
 """The error tree: every error is ours and a builtin."""
 
+import functools
+
 import pytest
 import torch
 
@@ -77,6 +79,41 @@ def test_an_unknown_keyword_is_answered_with_those_there_are(attempt):
         tree.UnknownKeywordError, match=r"got unknown keyword prefx; it takes |takes no arguments, got prefx=1"
     ):
         attempt(prefx=1)
+
+
+def test_a_keyword_nearly_right_is_answered_with_the_right_one():
+    with pytest.raises(
+        tree.UnknownKeywordError, match=r"unknown keyword step_size; it takes x, .*; did you mean stepsize\?$"
+    ):
+        GradientDescentOptions(torch.ones(2), step_size=1)
+
+
+def test_a_class_in_place_of_a_manifold_is_named():
+    with pytest.raises(tree.OptionsError, match=r"M must be a Manifold, got the class Euclidean: call it"):
+        GradientProblem(Euclidean, torch.sum)
+
+
+@pytest.mark.parametrize("data", [(), (torch.ones(2), torch.ones(2))], ids=["forgotten", "too many"])
+def test_data_that_the_cost_cannot_take_are_told_before_the_run(data):
+    told = (
+        rf"called as cost\(x, \*data\), here with x and {len(data)} tensors of data, but it takes \(x, A\): .* by data="
+    )
+    with pytest.raises(tree.OptionsError, match=told):
+        solve(
+            GradientProblem(Euclidean(2), lambda x, A: (A * x).sum(-1), data=data),
+            GradientDescentOptions(torch.ones(2, 2)),
+        )
+
+
+def test_a_wrapper_may_hand_over_what_the_cost_lacks():
+    def cost(x, A):
+        return (A * x).sum(-1)
+
+    wrapped = functools.wraps(cost)(lambda x: cost(x, torch.ones(2)))
+    for fn in (wrapped, functools.partial(cost, A=torch.ones(2)), torch.vmap(wrapped)):
+        p = GradientProblem(Euclidean(2), fn)
+        p.check_arguments()
+        assert p.get_cost(torch.ones(1, 2)).tolist() == [2.0]
 
 
 def test_what_takes_no_arguments_swallows_none():

@@ -92,7 +92,7 @@ class GeooptManifold(Manifold):
 
     def __init__(self, G: Any, shape: tuple[int, ...], base: type) -> None:
         self.G = G
-        self.point_shape = tuple(shape)
+        self.point_shape: tuple[Any, ...] = tuple(shape)
         self._own = len(shape) - G.ndim  # axes of a point that geoopt takes for a batch
         self._has_dist = type(G).dist is not base.dist
         self._has_random = type(G).random is not base.random
@@ -100,10 +100,10 @@ class GeooptManifold(Manifold):
             torch.manual_seed(0)
             x = self.random_point(dtype=G.dtype or torch.float64, device=G.device)
             self.field = "complex" if x.is_complex() else "real"
-            self.dim = self._tangent_rank(x)
-            self.typical_dist = math.sqrt(self.dim)
-            self.has_exp = self._speed_is_constant(x)
-        self.has_log = self.has_exp and type(G).logmap is not base.logmap
+            self.dim: int = self._tangent_rank(x)
+            self.typical_dist: float = math.sqrt(self.dim)
+            self.has_exp: bool = self._speed_is_constant(x)
+        self.has_log: bool = self.has_exp and type(G).logmap is not base.logmap
         self.retractions: Mapping[str, str] = {"retr": "retract_default"} | ({"exp": "exp"} if self.has_exp else {})
         self.inverse_retractions: Mapping[str, str] = {"exp": "log"} if self.has_log else {}
         self.retraction_order = 1  # geoopt promises no more

@@ -36,6 +36,9 @@ class NevergradOptimizer(KnownKeywords, torch.optim.Optimizer):
         ImportError: if nevergrad is missing.
     """
 
+    budget: int
+    asked: int
+
     def __init__(
         self,
         params: Any,
@@ -50,7 +53,9 @@ class NevergradOptimizer(KnownKeywords, torch.optim.Optimizer):
         parametrization: Any = None,
     ) -> None:
         torch.optim.Optimizer.__init__(self, params, {})
-        self.problem = ClosureProblem([q for group in self.param_groups for q in group["params"] if q.requires_grad])
+        self.problem: ClosureProblem = ClosureProblem(
+            [q for group in self.param_groups for q in group["params"] if q.requires_grad]
+        )
         if not self.problem.flat:
             raise OptionsError("NevergradOptimizer: a parameter lives on a curved manifold, nevergrad knows none")
         self.budget, self.asked = budget, 0

@@ -94,19 +94,19 @@ class PymanoptManifold(Manifold):
             point = P.random_point()
         if not isinstance(point, np.ndarray | np.generic):
             raise OptionsError(f"from_pymanopt: points of {P} are {type(point).__name__}s, not arrays; there is no way")
-        self.point_shape = tuple(point.shape)
+        self.point_shape: tuple[Any, ...] = tuple(point.shape)
         self.field = "complex" if np.iscomplexobj(point) else "real"
-        self.dim = int(P.dim)
+        self.dim: int = int(P.dim)
         try:
             self.typical_dist = float(P.typical_dist)
         except NotImplementedError:
-            self.typical_dist = math.sqrt(self.dim)
+            self.typical_dist: float = math.sqrt(self.dim)
 
         def has(method: str) -> bool:
             return getattr(type(P), method) is not getattr(base.Manifold, method)
 
-        self.has_exp = has("exp") and not isinstance(P, base.RetrAsExpMixin)
-        self.has_log = self.has_exp and has("log")
+        self.has_exp: bool = has("exp") and not isinstance(P, base.RetrAsExpMixin)
+        self.has_log: bool = self.has_exp and has("log")
         self._has_dist = has("dist")
         exp = {"exp": "exp"} if self.has_exp else {}
         self.retractions: Mapping[str, str] = {"retraction": "retract_default", **exp} if has("retraction") else exp

@@ -53,6 +53,15 @@ class ScipyMinimize(KnownKeywords, torch.optim.Optimizer):
         True
     """
 
+    method: str | None
+    bounds: Any
+    constraints: Any
+    tol: float | None
+    callback: Callable[..., Any] | None
+    options: dict[str, Any] | None
+    jac: Any
+    hess: Any
+
     def __init__(
         self,
         params: Any,
@@ -67,7 +76,7 @@ class ScipyMinimize(KnownKeywords, torch.optim.Optimizer):
     ) -> None:
         import_scipy()
         torch.optim.Optimizer.__init__(self, params, {})
-        self.problem = _flat_problem(self, "ScipyMinimize")
+        self.problem: ClosureProblem = _flat_problem(self, "ScipyMinimize")
         self.method, self.bounds, self.constraints, self.tol = method, bounds, constraints, tol
         self.callback, self.options, self.jac, self.hess = callback, options, jac, hess
         self.result: Any = None
@@ -109,10 +118,13 @@ class ScipyDE(torch.optim.Optimizer):
         True
     """
 
+    bounds: Any
+    settings: dict[str, Any]
+
     def __init__(self, params: Any, bounds: Any = (-10.0, 10.0), **settings: Any) -> None:
         import_scipy()
         torch.optim.Optimizer.__init__(self, params, {})
-        self.problem = _flat_problem(self, "ScipyDE")
+        self.problem: ClosureProblem = _flat_problem(self, "ScipyDE")
         self.bounds, self.settings, self.result = bounds, settings, None
 
     def step(self, closure: Callable[..., Any]) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -127,7 +139,7 @@ class ScipyDE(torch.optim.Optimizer):
             finally:
                 problem.end()
             problem.write(view.point(found.x))
-        self.result = found
+        self.result: Any = found
         return torch.tensor(found.fun, dtype=torch.float64)
 
 

@@ -99,13 +99,15 @@ def paired(bounds: Any, size: int) -> Any:
 class View(ABC):
     """Values and derivatives at packed vectors; the last point is evaluated once for all of them."""
 
+    x: Any
+
     has_hessian = True
     # whether values are evaluated together with the gradient that the method asks for next
     together = False
 
     def __init__(self, M: Any, x: Any) -> None:
         self.M, self.x = M, x
-        self.shape = M.point_shape
+        self.shape: Any = M.point_shape
         self._packed: Any = None
 
     def start(self) -> Any:
@@ -180,7 +182,7 @@ class ProblemView(View):
     def __init__(self, problem: Any, x: Any) -> None:
         View.__init__(self, problem.M, x)
         self.problem = problem
-        self.has_hessian = "hessian" in problem.provides
+        self.has_hessian: bool = "hessian" in problem.provides
 
     def evaluate(self, x: Any, gradient: bool = False) -> None:
         """Evaluate; the graph is kept for the gradient that usually follows."""

@@ -66,6 +66,8 @@ class EpochBar:
         overwrite: whether the bar of an epoch takes the place of the former; the last one stays.
     """
 
+    overwrite: bool
+
     def __init__(self, on: bool, overwrite: bool) -> None:
         self.overwrite, self._shown = overwrite, []
         self._make: Any = None

@@ -35,7 +35,7 @@ def lsq_gna(
     p: torch.Tensor,  # shape: (P,)
     function: Function,
     jac_function: Function | None = None,
-    args: tuple = (),
+    args: tuple[Any, ...] = (),
     ftol: float = 1e-8,
     ptol: float = 1e-8,
     gtol: float = 1e-8,
@@ -78,7 +78,7 @@ def lsq_lma(
     p: torch.Tensor,  # shape: (P,)
     function: Function,
     jac_function: Function | None = None,
-    args: tuple = (),
+    args: tuple[Any, ...] = (),
     ftol: float = 1e-8,
     ptol: float = 1e-8,
     gtol: float = 1e-8,
@@ -125,7 +125,7 @@ def lsq_gna_parallel(
     p: torch.Tensor,  # shape: (B, P)
     function: Function,
     jac_function: Function | None = None,
-    args: tuple = (),
+    args: tuple[Any, ...] = (),
     wvec: torch.Tensor | None = None,
     ftol: float = 1e-8,
     ptol: float = 1e-8,
@@ -176,7 +176,7 @@ def lsq_lma_parallel(
     p: torch.Tensor,  # shape: (B, P)
     function: Function,
     jac_function: Function | None = None,
-    args: tuple = (),
+    args: tuple[Any, ...] = (),
     wvec: torch.Tensor | None = None,
     ftol: float = 1e-8,
     ptol: float = 1e-8,
@@ -238,7 +238,7 @@ def test_fun_dims_parallel(
     p: torch.Tensor,
     function: Function,
     jac_function: Function | None = None,
-    args: tuple = (),
+    args: tuple[Any, ...] = (),
     wvec: torch.Tensor | None = None,
 ) -> bool:
     """Return True if parameters, residuals, Jacobian and weights have the shapes of a batch.

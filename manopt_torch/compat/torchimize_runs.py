@@ -28,9 +28,9 @@ class Tolerances(NamedTuple):
 def fit(
     make: Callable[..., Any],
     p: torch.Tensor,  # shape: (P,)
-    function: Callable,
-    jac_function: Callable | None,
-    args: tuple,
+    function: Callable[..., Any],
+    jac_function: Callable[..., Any] | None,
+    args: tuple[Any, ...],
     tolerances: Tolerances,
     max_iter: int,
 ) -> list[torch.Tensor]:
@@ -46,9 +46,9 @@ def fit(
 def fit_batch(
     make: Callable[..., Any],
     p: torch.Tensor,  # shape: (B, P)
-    function: Callable,
-    jac_function: Callable | None,
-    args: tuple,
+    function: Callable[..., Any],
+    jac_function: Callable[..., Any] | None,
+    args: tuple[Any, ...],
     wvec: torch.Tensor | None,  # shape: (C,) or (B, C)
     tolerances: Tolerances | None,
     max_iter: int,
@@ -65,7 +65,11 @@ def fit_batch(
 
 
 def check_shapes(
-    p: torch.Tensor, function: Callable, jac_function: Callable | None, args: tuple, wvec: torch.Tensor | None
+    p: torch.Tensor,
+    function: Callable[..., Any],
+    jac_function: Callable[..., Any] | None,
+    args: tuple[Any, ...],
+    wvec: torch.Tensor | None,
 ) -> torch.Tensor:
     """Return the residuals at `p`; raise a ShapeError unless they, Jacobian and weights are those of a batch."""
     _check_arguments(p, function, jac_function, wvec)

@@ -25,6 +25,11 @@ class FletcherDamping(FactorDamping):
         'current'
     """
 
+    initial: float
+    increase: float
+    decrease: float
+    scaling: str
+
     def __init__(self, initial: float = 1e-3, *, increase: float = 10.0, decrease: float = 10.0) -> None:
         self.initial, self.increase, self.decrease, self.scaling = initial, increase, decrease, "current"
         self.check()

@@ -26,6 +26,11 @@ class LevenbergDamping(FactorDamping):
         LevenbergDamping(0.001, increase=2, decrease=3)
     """
 
+    initial: float
+    increase: float
+    decrease: float
+    scaling: str
+
     def __init__(self, initial: float = 1e-3, *, increase: float = 10.0, decrease: float = 10.0) -> None:
         self.initial, self.increase, self.decrease, self.scaling = initial, increase, decrease, "identity"
         self.check()

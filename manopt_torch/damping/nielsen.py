@@ -30,6 +30,10 @@ class NielsenDamping(Damping):
         'relative'
     """
 
+    initial: float
+    shrink: float
+    scaling: str
+
     def __init__(self, initial: float = 0.1, *, shrink: float = 0.1, scaling: str = "relative") -> None:
         self.initial, self.shrink, self.scaling = initial, shrink, scaling
         check_range(self, "shrink", 0.0, 1.0)

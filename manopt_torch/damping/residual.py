@@ -31,6 +31,12 @@ class ResidualDamping(Damping):
         0.1
     """
 
+    acceptance: float
+    increase: float
+    least: float
+    initial: float
+    scaling: str
+
     predicts_damped = True
 
     def __init__(

@@ -33,8 +33,8 @@ class Chain(DirectionRule):
         for rule in rules[1:]:
             if rule.replaces:
                 raise OptionsError(f"Chain: {type(rule).__name__} would discard what comes before it: put it first")
-        self.rules = tuple(rules)
-        self.inner = None
+        self.rules: tuple[DirectionRule, ...] = tuple(rules)
+        self.inner: Any = None
 
     @property
     def geometry(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -62,7 +62,7 @@ class Lone:
     __slots__ = ("lone", "shape")
 
     def __init__(self) -> None:
-        self.lone = True
+        self.lone: bool = True
         self.shape: tuple[int, ...] = ()
 
     def scalar(self, value: Any) -> Any:
@@ -166,7 +166,7 @@ class Batch:
     lone = False
 
     def __init__(self, shape: tuple[int, ...], ref: Tensor) -> None:
-        self.shape = tuple(shape)
+        self.shape: tuple[int, ...] = tuple(shape)
         self._device = ref.device
         # mps knows no float64
         self._dtype = ref.dtype.to_real() if ref.device.type == "mps" else torch.float64

@@ -34,7 +34,7 @@ def cheapest(
     k: int,
     costs: torch.Tensor,  # shape: (*batch, n)
     *points: Any,  # shape: (*batch, n, *point_shape)
-) -> tuple[tuple, torch.Tensor]:
+) -> tuple[tuple[Any, ...], torch.Tensor]:
     """Sort by cost, numbers first, and keep `k` of each simplex; return costs and points, and where they were before.
 
     Examples:

@@ -42,7 +42,7 @@ def safe_power(
     return torch.where(positive, torch.where(positive, s, 1.0) ** exponent, s * 0)
 
 
-def check_exponent(name: str, p: Any, finite: bool = True, also: tuple = ()) -> None:
+def check_exponent(name: str, p: Any, finite: bool = True, also: tuple[Any, ...] = ()) -> None:
     """Raise unless an exponent is a number of at least one.
 
     Raises:

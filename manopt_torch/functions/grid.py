@@ -23,7 +23,7 @@ def is_point(M: Manifold, x: Any) -> bool:
     return _fits(M.point_shape, x)
 
 
-def _fits(shape: tuple, x: Any) -> bool:
+def _fits(shape: tuple[Any, ...], x: Any) -> bool:
     if not is_nested(shape):
         return not isinstance(x, (tuple, list))
     return (

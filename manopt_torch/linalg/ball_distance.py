@@ -129,13 +129,13 @@ class _Distance(Function):
         return _distance(r, c)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         *tensors, ctx.c = inputs
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors[:2])
 
     @staticmethod
-    def backward(ctx: Any, weight: torch.Tensor) -> tuple:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, weight: torch.Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, y, *parts = ctx.saved_tensors
         # a second derivative may follow: then the parts have to depend on the points
         pairs = _pairs(x, y, ctx.c) if torch.is_grad_enabled() else _Pairs(*parts)
@@ -168,13 +168,13 @@ class _EdgeDistance(Function):
         return _distance(r, c)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         *tensors, ctx.c = inputs
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors[:3])
 
     @staticmethod
-    def backward(ctx: Any, weight: torch.Tensor) -> tuple:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, weight: torch.Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, i, j, *parts = ctx.saved_tensors
         edges = _edges(x, i, j, ctx.c) if torch.is_grad_enabled() else _Edges(*parts)
         of_difference, of_points = _factors(edges.r, edges.area, weight, ctx.c)

@@ -48,7 +48,7 @@ class _ClosedForm(Function):
         return _assembled(L, poison), _assembled(W, poison)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: tuple) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
         ctx.save_for_backward(*output)
         ctx.save_for_forward(*output)
 

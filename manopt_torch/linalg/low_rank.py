@@ -85,7 +85,7 @@ def _least(s: torch.Tensor) -> torch.Tensor:
     return (s[..., :1] * (8 * torch.finfo(s.dtype).eps)).clamp(min=tiny_root(s.dtype))
 
 
-def _moving(W: Times, Wt: Times, svd: tuple, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _moving(W: Times, Wt: Times, svd: tuple[torch.Tensor, ...], k: int) -> tuple[torch.Tensor, torch.Tensor]:
     r"""Return the leading singular vectors L, R again, now with derivatives.
 
     The subspaces are $L + E$ and $R + F$ with E, F orthogonal to L, R, that is $P W (R + F) = E L^\top W (R + F)$ for

@@ -57,12 +57,12 @@ class _Horizontal(Function):
         return Z - A @ (weight * (scaled - scaled.mH)) @ Bh
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         ctx.save_for_backward(*inputs[:2], output)
         ctx.save_for_forward(*inputs[:2], output)
 
     @staticmethod
-    def backward(ctx: Any, W: torch.Tensor) -> tuple:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, W: torch.Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         Y, Z, output = ctx.saved_tensors
         by_Z = horizontal_part(Y, W)
         return by_Z @ _vertical(Y, Y, Z) + output @ _vertical(Y, Y, W), by_Z, None, None, None

@@ -203,13 +203,13 @@ class _MatrixFunction(Function):
         return (eigenvectors * values[..., None, :]) @ eigenvectors.mH
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         ctx.name = inputs[4]
         ctx.save_for_backward(*inputs[:3])
         ctx.save_for_forward(*inputs[:3])
 
     @staticmethod
-    def backward(ctx: Any, W: torch.Tensor) -> tuple:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, W: torch.Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         X, eigenvalues, eigenvectors = ctx.saved_tensors
         return _FirstDerivative.apply(X, W, eigenvalues, eigenvectors, ctx.name), None, None, None, None
 
@@ -229,13 +229,13 @@ class _FirstDerivative(Function):
         return _assemble(eigenvectors, first_difference(name, eigenvalues) * _in_eigenbasis(eigenvectors, G))
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         ctx.name = inputs[4]
         ctx.save_for_backward(*inputs[:4])
         ctx.save_for_forward(*inputs[:4])
 
     @staticmethod
-    def backward(ctx: Any, W: torch.Tensor) -> tuple:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, W: torch.Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         X, G, *eigen = ctx.saved_tensors
         needs_X, needs_G, *_ = ctx.needs_input_grad
         by_X = _SecondDerivative.apply(X, G, W, *eigen, ctx.name) if needs_X else None
@@ -261,13 +261,13 @@ class _SecondDerivative(Function):
         return _assemble(eigenvectors, (second_difference(name, eigenvalues) * products).sum(-2))
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         ctx.name = inputs[5]
         ctx.save_for_backward(*inputs[:5])
         ctx.save_for_forward(*inputs[:5])
 
     @staticmethod
-    def backward(ctx: Any, W: torch.Tensor) -> tuple:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, W: torch.Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         X, G, H, *eigen = ctx.saved_tensors
         needs_X, needs_G, needs_H, *_ = ctx.needs_input_grad
         if needs_X:

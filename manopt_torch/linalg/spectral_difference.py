@@ -49,13 +49,13 @@ class _Difference(Function):
         return symmetric_part(V @ (first_difference(name, x, y) * (V.mH @ (Y - X) @ W)) @ W.mH)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         ctx.name = inputs[6]
         ctx.save_for_backward(*inputs[:6])
         ctx.save_for_forward(*inputs[:6])
 
     @staticmethod
-    def backward(ctx: Any, G: torch.Tensor) -> tuple:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, G: torch.Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         X, Y, x, V, y, W = ctx.saved_tensors
         needs_X, needs_Y, *_ = ctx.needs_input_grad
         by_X = -spectral_derivative(X, G, x, V, ctx.name) if needs_X else None

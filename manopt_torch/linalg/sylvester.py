@@ -44,13 +44,13 @@ class _Lyapunov(Function):
         return eigenvectors @ (inverse * (eigenvectors.mH @ C @ eigenvectors)) @ eigenvectors.mH
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         P, _, *eigen = inputs
         ctx.save_for_backward(P, output, *eigen)
         ctx.save_for_forward(P, output, *eigen)
 
     @staticmethod
-    def backward(ctx: Any, W: torch.Tensor) -> tuple:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, W: torch.Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         P, X, *eigen = ctx.saved_tensors
         by_C = _Lyapunov.apply(P, W, *eigen)
         return -(by_C @ X.mH + X.mH @ by_C), by_C, None, None

@@ -29,7 +29,7 @@ def polynomial(
 
 def by_cases(
     first: Difference,
-    arguments: tuple,
+    arguments: tuple[torch.Tensor, ...],
     scale: float | torch.Tensor,
     half_second: torch.Tensor,
     fourth: torch.Tensor,

@@ -107,7 +107,11 @@ def _angle_over_sine_second(hi: torch.Tensor, mid: torch.Tensor, lo: torch.Tenso
 
 
 def _series_or_cases(
-    coefficients: Sequence[float], first: Difference, arguments: tuple, half_second: torch.Tensor, fourth: torch.Tensor
+    coefficients: Sequence[float],
+    first: Difference,
+    arguments: tuple[torch.Tensor, ...],
+    half_second: torch.Tensor,
+    fourth: torch.Tensor,
 ) -> torch.Tensor:
     small = arguments[0] < _SERIES_BOUND
     series = _polynomial_second(coefficients, *(torch.where(small, a, 0.0) for a in arguments))

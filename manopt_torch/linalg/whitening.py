@@ -57,12 +57,12 @@ class _SquaredDistance(Function):
         return value.clone()  # by name and not by `*rest`, which torch.compile mistakes
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         ctx.save_for_backward(*inputs)
         ctx.save_for_forward(*inputs[:2])
 
     @staticmethod
-    def backward(ctx: Any, weight: torch.Tensor) -> tuple:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, weight: torch.Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, y, *pencil = ctx.saved_tensors
         needs_x, needs_y, *_ = ctx.needs_input_grad
         if torch.is_grad_enabled():  # a second derivative may follow

@@ -21,7 +21,7 @@ class Normal(NamedTuple):
 
     gradient: torch.Tensor  # shape: (*batch, n), J'r
     diagonal: torch.Tensor  # shape: (*batch, n), the squared lengths of the columns of J
-    system: tuple  # of tensors with the batch axes in front
+    system: tuple[torch.Tensor, ...]  # of tensors with the batch axes in front
 
 
 class LinearSolver(Functor, ABC):
@@ -41,15 +41,17 @@ class LinearSolver(Functor, ABC):
         system = self.assemble(at)
         return Normal(gradient_coordinates(at), self.diagonal(at, system), system)
 
-    def kept(self, system: tuple, gradient: torch.Tensor, compiled: bool) -> tuple:
+    def kept(
+        self, system: tuple[torch.Tensor, ...], gradient: torch.Tensor, compiled: bool
+    ) -> tuple[torch.Tensor, ...]:
         """Return a system as the evaluations of a run have it, which may be compiled; a saved run's may differ."""
         return system
 
     @abstractmethod
-    def assemble(self, at: Linearization) -> tuple:
+    def assemble(self, at: Linearization) -> tuple[torch.Tensor, ...]:
         """Return what `solve` needs of residuals and Jacobian: a tuple of tensors with the batch axes in front."""
 
-    def diagonal(self, at: Linearization, system: tuple) -> torch.Tensor:
+    def diagonal(self, at: Linearization, system: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """Return the squared lengths of the columns of the Jacobian, shape `(*batch, n)`."""
         return at.jacobian.square().sum(-2)
 
@@ -58,7 +60,7 @@ class LinearSolver(Functor, ABC):
         self,
         p: Any,
         x: Any,
-        system: tuple,
+        system: tuple[torch.Tensor, ...],
         gradient: torch.Tensor,  # shape: (*batch, n)
         damping: torch.Tensor | None,  # shape: (*batch, n); None is no damping
     ) -> Solved:

@@ -41,6 +41,9 @@ class BoundedSolver(LinearSolver):
         tensor([0., 2.], dtype=torch.float64)
     """
 
+    lower: torch.Tensor
+    upper: torch.Tensor
+
     def __init__(self, lower: float | torch.Tensor, upper: float | torch.Tensor) -> None:
         try:
             self.lower, self.upper = (torch.as_tensor(bound, dtype=torch.float64) for bound in (lower, upper))
@@ -73,7 +76,7 @@ class BoundedSolver(LinearSolver):
         blocked = ((c <= low) & (g > 0)) | ((c >= up) & (g < 0))
         return Normal(torch.where(blocked, torch.zeros_like(g), g), self.diagonal(at, system), system)
 
-    def assemble(self, at: Linearization) -> tuple:
+    def assemble(self, at: Linearization) -> tuple[torch.Tensor, ...]:
         """Keep $J' J$."""
         return (at.jacobian.mT @ at.jacobian,)
 
@@ -81,7 +84,7 @@ class BoundedSolver(LinearSolver):
         self,
         p: Any,
         x: Any,
-        system: tuple,
+        system: tuple[torch.Tensor, ...],
         gradient: torch.Tensor,
         damping: torch.Tensor | None,
     ) -> Solved:

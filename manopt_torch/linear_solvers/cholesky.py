@@ -41,15 +41,17 @@ class CholeskySolver(LinearSolver):
         other.rows_written_out, other.rescues = 1 << 10, False
         return other
 
-    def assemble(self, at: Linearization) -> tuple:
+    def assemble(self, at: Linearization) -> tuple[torch.Tensor, ...]:
         """Keep $J' J$."""
         return (at.jacobian.mT @ at.jacobian,)
 
-    def diagonal(self, at: Linearization, system: tuple) -> torch.Tensor:
+    def diagonal(self, at: Linearization, system: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """Read the squared lengths off the matrix."""
         return system[0].diagonal(dim1=-2, dim2=-1)
 
-    def kept(self, system: tuple, gradient: torch.Tensor, compiled: bool) -> tuple:
+    def kept(
+        self, system: tuple[torch.Tensor, ...], gradient: torch.Tensor, compiled: bool
+    ) -> tuple[torch.Tensor, ...]:
         """Return the system as compiled evaluations have it, the lower triangle, or as others have it."""
         (A,) = system
         if (A.dim() == gradient.dim()) == compiled:
@@ -60,7 +62,7 @@ class CholeskySolver(LinearSolver):
         self,
         p: Any,
         x: Any,
-        system: tuple,
+        system: tuple[torch.Tensor, ...],
         gradient: torch.Tensor,
         damping: torch.Tensor | None,
     ) -> Solved:

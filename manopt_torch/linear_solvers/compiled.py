@@ -60,7 +60,7 @@ class Kernel:
     def __init__(self, p: Any, x: torch.Tensor, constants: Sequence[torch.Tensor]) -> None:
         began = time.perf_counter()
         self.constants = constants
-        self._laid_out: WeakKeyDictionary[Any, tuple] = WeakKeyDictionary()
+        self._laid_out: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()
         self.block: int | None = _BLOCK
         try:
             graph = self._graph(p, arguments := self._arguments(p, x, 1))
@@ -70,7 +70,7 @@ class Kernel:
             graph = self._graph(p, arguments := self._arguments(p, x, 1))
         self._fn = compiled(graph, **_COMPILER)
         self._fn(*arguments)
-        self.seconds = time.perf_counter() - began
+        self.seconds: float = time.perf_counter() - began
 
     def _graph(self, p: Any, arguments: tuple[torch.Tensor, ...]) -> GraphModule:
         """Return the function to compile, for blocks or for a single one of any size, as a graph."""
@@ -188,7 +188,7 @@ def normal_equations(p: Any, arguments: Sequence[torch.Tensor]) -> Callable[...,
         parts = [*arguments[0].unbind(0), *arguments[1 : 1 + count]]
         model = recorded_for_any_size(residuals, parts, [-1] * len(parts))
 
-    def jacobian(parts: tuple, r: torch.Tensor) -> list[torch.Tensor]:
+    def jacobian(parts: tuple[Any, ...], r: torch.Tensor) -> list[torch.Tensor]:
         if p.jacobian is None:
             return [_derivative(model, parts, j) for j in range(n)]
         x = _point(p, parts[:n])
@@ -206,7 +206,7 @@ def normal_equations(p: Any, arguments: Sequence[torch.Tensor]) -> Callable[...,
     return function
 
 
-def _derivative(fn: Callable[..., torch.Tensor], arguments: tuple, j: int) -> torch.Tensor:
+def _derivative(fn: Callable[..., torch.Tensor], arguments: tuple[Any, ...], j: int) -> torch.Tensor:
     """Return the derivative of `fn` in the direction of its j-th argument: that of its transpose, which is linear."""
     with torch.enable_grad():
         c = arguments[j].detach().requires_grad_()

@@ -47,7 +47,9 @@ class Program:
         seconds: how long the compiler took.
     """
 
-    def __init__(self, part: Callable[..., Any], p: Any, o: Any, extra: tuple, constants: Any = None) -> None:
+    constants: Any
+
+    def __init__(self, part: Callable[..., Any], p: Any, o: Any, extra: tuple[Any, ...], constants: Any = None) -> None:
         began, self.constants = time.perf_counter(), constants
         self._names, self._changed, self._result = _names(o), [], None
         self._shapes: list[torch.Size] = []
@@ -64,7 +66,7 @@ class Program:
         graph.recompile()
         self._fn = compiled(graph)
         self._fn(*(columns[k] for k in self._used))
-        self.seconds = time.perf_counter() - began
+        self.seconds: float = time.perf_counter() - began
 
     def __call__(self, p: Any, o: Any, *extra: Any) -> Any:
         """Do this part of a step; return what it returns."""
@@ -78,7 +80,7 @@ class Program:
         return result
 
     def _graph(
-        self, part: Callable[..., Any], p: Any, o: Any, extra: tuple, columns: Sequence[torch.Tensor]
+        self, part: Callable[..., Any], p: Any, o: Any, extra: tuple[Any, ...], columns: Sequence[torch.Tensor]
     ) -> GraphModule:
         """Return the part as a graph from columns to columns, number by number where that is known how."""
         tensors = [t if t.dim() == 1 else t.movedim(-1, 0) for t in columns]
@@ -95,7 +97,7 @@ class Program:
             return recorded_for_any_size(moved, columns, last)
 
     def _function(
-        self, part: Callable[..., Any], p: Any, o: Any, extra: tuple
+        self, part: Callable[..., Any], p: Any, o: Any, extra: tuple[Any, ...]
     ) -> Callable[..., Sequence[torch.Tensor]]:
         """Return the part as a function of tensors alone, which says as it runs what it changes and returns."""
 
@@ -150,14 +152,14 @@ def _names(o: Any) -> list[str]:
     return [name for name in per_problem_fields(o) if getattr(o, name) is not None]
 
 
-def _settings(p: Any, o: Any) -> tuple | None:
+def _settings(p: Any, o: Any) -> tuple[Any, ...] | None:
     """Return all that the steps of a solver of ours depend on besides its state; None where that is not certain."""
     names = (f.name for f in fields(o) if not f.metadata.get("state") and f.name not in ("x", "stop"))
     settings = _plain([type(o), p.M, *(getattr(o, name) for name in names)])
     return settings if settings is None or type(o).__module__.startswith(_OURS) else None
 
 
-def _plain(values: Sequence[Any]) -> tuple | None:
+def _plain(values: Sequence[Any]) -> tuple[Any, ...] | None:
     """Return the values as what compares equal if they mean the same; None if that cannot be had."""
     found = []
     for value in values:
@@ -189,7 +191,9 @@ def _from_columns(t: torch.Tensor, shape: torch.Size, batch: tuple[int, ...]) ->
     return t if len(batch) == 1 else t.unflatten(0, batch)
 
 
-def _filled(o: Any, names: Sequence[str], extra: tuple, tensors: Sequence[torch.Tensor]) -> tuple[Any, tuple]:
+def _filled(
+    o: Any, names: Sequence[str], extra: tuple[Any, ...], tensors: Sequence[torch.Tensor]
+) -> tuple[Any, tuple[Any, ...]]:
     """Return options and arguments made of these tensors, for a batch with one axis."""
     own, source = copy.copy(o), iter(tensors)
     for name in names:

@@ -38,6 +38,9 @@ class ConjugateGradientSolver(LinearSolver):
         ConjugateGradientSolver(0.0001, 500)
     """
 
+    tolerance: float
+    max_rounds: int
+
     def __init__(self, tolerance: float = 1e-6, max_rounds: int = 500) -> None:
         self.tolerance, self.max_rounds = tolerance, max_rounds
         check_range(self, "tolerance", 0.0, 1.0)
@@ -53,7 +56,7 @@ class ConjugateGradientSolver(LinearSolver):
         gradient = back(r)
         return Normal(gradient, torch.ones_like(gradient), ())
 
-    def assemble(self, at: Linearization) -> tuple:
+    def assemble(self, at: Linearization) -> tuple[torch.Tensor, ...]:
         """Keep the Jacobian if there is one."""
         return (at.jacobian,)
 
@@ -61,15 +64,15 @@ class ConjugateGradientSolver(LinearSolver):
         self,
         p: Any,
         x: Any,
-        system: tuple,
+        system: tuple[torch.Tensor, ...],
         gradient: torch.Tensor,
         damping: torch.Tensor | None,
     ) -> Solved:
         """Run conjugate gradients from zero."""
         if system:
             (J,) = system
-            ahead: Callable = lambda c: (J @ c.unsqueeze(-1)).squeeze(-1)  # noqa: E731
-            back: Callable = lambda w: (w.unsqueeze(-2) @ J).squeeze(-2)  # noqa: E731
+            ahead: Callable[..., Any] = lambda c: (J @ c.unsqueeze(-1)).squeeze(-1)  # noqa: E731
+            back: Callable[..., Any] = lambda w: (w.unsqueeze(-2) @ J).squeeze(-2)  # noqa: E731
         else:
             _, back, ahead = _pieces(p, x, p.residual_trial(x))
         lane = lane_for(p.M, x)
@@ -93,7 +96,7 @@ class ConjugateGradientSolver(LinearSolver):
         return f"ConjugateGradientSolver({self.tolerance}, {self.max_rounds})"
 
 
-def _pieces(p: Any, x: Any, trial: ResidualTrial) -> tuple[torch.Tensor, Callable, Callable]:
+def _pieces(p: Any, x: Any, trial: ResidualTrial) -> tuple[torch.Tensor, Callable[..., Any], Callable[..., Any]]:
     r"""Return $\tilde r$ and the maps $w \mapsto \tilde J^\top w$, $c \mapsto \tilde J c$ of the corrected problem."""
     M = p.M
     leaf, attached = trial.context
@@ -106,7 +109,7 @@ def _pieces(p: Any, x: Any, trial: ResidualTrial) -> tuple[torch.Tensor, Callabl
         ambient = products((attached,), (corrected(w),), leaf)
         return M.to_coordinates(x, M.egrad2rgrad(x, ambient))
 
-    forward: list[Callable] = []
+    forward: list[Callable[..., Any]] = []
 
     def ahead(c: torch.Tensor) -> torch.Tensor:
         if not forward:

@@ -39,7 +39,7 @@ class LeastNormSolver(LinearSolver):
         if rtol is not None:
             check_range(self, "rtol", 0.0, 1.0, open_low=False)
 
-    def assemble(self, at: Linearization) -> tuple:
+    def assemble(self, at: Linearization) -> tuple[torch.Tensor, ...]:
         """Keep $J' J$, or Jacobian and residuals where these are few."""
         J = at.jacobian
         return (J, at.residuals) if J.shape[-2] < J.shape[-1] else (J.mT @ J,)
@@ -48,7 +48,7 @@ class LeastNormSolver(LinearSolver):
         self,
         p: Any,
         x: Any,
-        system: tuple,
+        system: tuple[torch.Tensor, ...],
         gradient: torch.Tensor,
         damping: torch.Tensor | None,
     ) -> Solved:
@@ -67,7 +67,7 @@ class LeastNormSolver(LinearSolver):
         return f"LeastNormSolver({'' if self.rtol is None else self.rtol})"
 
 
-def _normal_matrix(system: tuple, damping: torch.Tensor | None) -> torch.Tensor:
+def _normal_matrix(system: tuple[torch.Tensor, ...], damping: torch.Tensor | None) -> torch.Tensor:
     H = system[0].mT @ system[0] if len(system) == 2 else system[0]
     return H if damping is None else H + torch.diag_embed(damping)
 

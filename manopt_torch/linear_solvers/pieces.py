@@ -87,7 +87,7 @@ def first_evaluation(
     return *evaluate(solver, p, x, batch, size, kernel=kernel, dtype=dtype), size, kernel
 
 
-def in_pieces(fn: Callable[..., Any], p: Any, trees: tuple, batch: tuple[int, ...], size: int | None) -> Any:
+def in_pieces(fn: Callable[..., Any], p: Any, trees: tuple[Any, ...], batch: tuple[int, ...], size: int | None) -> Any:
     """Return `fn(p, *trees)`, a tree of tensors with the batch axes in front, found for some problems at a time.
 
     Only a problem with data can be divided; others are taken whole.

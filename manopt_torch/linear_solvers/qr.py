@@ -24,7 +24,7 @@ class QRSolver(LinearSolver):
         QRSolver()
     """
 
-    def assemble(self, at: Linearization) -> tuple:
+    def assemble(self, at: Linearization) -> tuple[torch.Tensor, ...]:
         """Keep the triangle R and the residuals turned by Q."""
         Q, R = torch.linalg.qr(at.jacobian)
         return R, (at.residuals.unsqueeze(-2) @ Q).squeeze(-2)
@@ -33,7 +33,7 @@ class QRSolver(LinearSolver):
         self,
         p: Any,
         x: Any,
-        system: tuple,
+        system: tuple[torch.Tensor, ...],
         gradient: torch.Tensor,
         damping: torch.Tensor | None,
     ) -> Solved:

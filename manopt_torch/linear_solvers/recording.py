@@ -181,7 +181,7 @@ class _Log(TorchDispatchMode):
         self.found: dict[int, torch.Tensor] = {}
         self.lines: list[Hashable] = []
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         leaves = tree_flatten((args, kwargs or {}))[0]
         self.lines.append((str(func), *map(self._name, leaves)))

@@ -25,7 +25,7 @@ class RowSpaceSolver(LinearSolver):
         RowSpaceSolver()
     """
 
-    def assemble(self, at: Linearization) -> tuple:
+    def assemble(self, at: Linearization) -> tuple[torch.Tensor, ...]:
         """Keep Jacobian and residuals."""
         return at.jacobian, at.residuals
 
@@ -33,7 +33,7 @@ class RowSpaceSolver(LinearSolver):
         self,
         p: Any,
         x: Any,
-        system: tuple,
+        system: tuple[torch.Tensor, ...],
         gradient: torch.Tensor,
         damping: torch.Tensor | None,
     ) -> Solved:

@@ -39,6 +39,9 @@ class SchurSolver(LinearSolver):
         SchurSolver(200, 3)
     """
 
+    blocks: int
+    size: int
+
     def __init__(self, blocks: int, size: int) -> None:
         self.blocks, self.size = blocks, size
         check_count(self, "blocks", 1)
@@ -52,14 +55,14 @@ class SchurSolver(LinearSolver):
                 f"{self!r}: a residual depends on two of the eliminated blocks; these must be independent of each other"
             )
 
-    def assemble(self, at: Linearization) -> tuple:
+    def assemble(self, at: Linearization) -> tuple[torch.Tensor, ...]:
         """Keep the blocks of J'J that are not zero."""
         n = at.jacobian.shape[-1]
         if n <= self.blocks * self.size:
             raise OptionsError(f"{self!r} eliminates {self.blocks * self.size} coordinates, the problem has {n} in all")
         return two_blocks(at.jacobian, self.blocks, self.size)
 
-    def diagonal(self, at: Linearization, system: tuple) -> torch.Tensor:
+    def diagonal(self, at: Linearization, system: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """Read the squared lengths of the columns off the blocks."""
         A, _, C = system
         parts = [matrix.diagonal(dim1=-2, dim2=-1) for matrix in (A, C)]
@@ -69,7 +72,7 @@ class SchurSolver(LinearSolver):
         self,
         p: Any,
         x: Any,
-        system: tuple,
+        system: tuple[torch.Tensor, ...],
         gradient: torch.Tensor,
         damping: torch.Tensor | None,
     ) -> Solved:

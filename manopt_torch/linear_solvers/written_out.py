@@ -122,7 +122,7 @@ class _Run:
 
     def __init__(self, arguments: Sequence[torch.Tensor]) -> None:
         self.numbers: list[torch.Tensor] = []
-        self.masks: dict[tuple, tuple[torch.Tensor, torch.Tensor]] = {}
+        self.masks: dict[tuple[Any, ...], tuple[torch.Tensor, torch.Tensor]] = {}
         self.arguments = iter(arguments)
         self.size = arguments[0].shape[-1]
         self.widest = max((t.dtype for t in arguments if t.is_floating_point()), key=lambda kind: kind.itemsize)
@@ -139,7 +139,7 @@ class _Run:
         parts = [part if part.dim() else part.expand(self.size) for part in parts]
         return torch.stack(parts) if places.ndim > 1 else parts[0]
 
-    def operation(self, target: Any, args: list, keywords: dict) -> Any:
+    def operation(self, target: Any, args: list[Any], keywords: dict[str, Any]) -> Any:
         if target in _MOVES:
             return _MOVES[target](*args, **keywords)
         if target in _FOLDS:
@@ -181,10 +181,10 @@ class _Run:
             return torch.where(mask, a, b)
         return torch.where(self._wide(mask, a.dtype) > 0.5, a, b)
 
-    def _each(self, fn: Callable[..., torch.Tensor], args: list) -> np.ndarray:
+    def _each(self, fn: Callable[..., torch.Tensor], args: list[Any]) -> np.ndarray:
         """Do the same to every number, or to those that meet when shapes are broadcast."""
         arrays = np.broadcast_arrays(*(a for a in args if isinstance(a, np.ndarray)))
-        done: dict[tuple, torch.Tensor] = {}  # what was broadcast need be done but once
+        done: dict[tuple[Any, ...], torch.Tensor] = {}  # what was broadcast need be done but once
         columns = list(zip(*(a.flat for a in arrays), strict=True))
         for column in dict.fromkeys(columns):
             numbers = iter([self.numbers[k] for k in column])

@@ -38,7 +38,7 @@ class Manifold(KnownKeywords, ABC):
         [AbsilMahonySepulchre:2008], chapters 3 to 5; [Boumal:2023], chapters 3, 5 and 10.
     """
 
-    point_shape: tuple
+    point_shape: tuple[Any, ...]
     dim: int  # real dimension, also of a complex manifold
     typical_dist: float
 

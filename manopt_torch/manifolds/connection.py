@@ -83,7 +83,7 @@ def curved(
     return reduce(lambda a, b: map_leaves(torch.add, a, b), terms)
 
 
-def directional(fn: Callable[..., Any], at: tuple, along: tuple) -> Any:
+def directional(fn: Callable[..., Any], at: tuple[Any, ...], along: tuple[Any, ...]) -> Any:
     """Return the derivative of `fn(*at)` along a direction, by two backward passes.
 
     The derivative of a backward pass by what it is fed with: unlike forward mode, it asks of custom functions no more

@@ -74,7 +74,9 @@ class EmbeddedManifold(Manifold):
         self.constraint = constraint
         self.point_shape = tuple(shape)
         size = math.prod(shape)
-        self.codimension = _number_of_equations(constraint, self.point_shape) if codimension is None else codimension
+        self.codimension: int = (
+            _number_of_equations(constraint, self.point_shape) if codimension is None else codimension
+        )
         if not isinstance(self.codimension, int) or not 0 < self.codimension < size:
             raise OptionsError(f"EmbeddedManifold: codimension={codimension!r} is no integer from 1 to {size - 1}")
         self.dim = size - self.codimension

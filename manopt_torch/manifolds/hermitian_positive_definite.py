@@ -54,6 +54,9 @@ class HermitianPositiveDefinite(Manifold):
         tensor(1.0986)
     """
 
+    geometry: AffineInvariant
+    connection: AffineInvariant
+
     field = "complex"
     retractions: Mapping[str, str] = {"second_order": "retract_second_order", "exp": "exp"}
     inverse_retractions: Mapping[str, str] = {"second_order": "inverse_retract_second_order", "exp": "log"}

@@ -54,7 +54,7 @@ class Hyperboloid(Manifold):
 
     def __init__(self, n: int, curvature: float = -1.0) -> None:
         positive_sizes("Hyperboloid", (n,), least=2)
-        self.curvature = negative_curvature("Hyperboloid", curvature)
+        self.curvature: float = negative_curvature("Hyperboloid", curvature)
         self.point_shape = (n,)
         self.dim = n - 1
         self.typical_dist = math.sqrt(n - 1) / math.sqrt(-self.curvature)

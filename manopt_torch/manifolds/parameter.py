@@ -78,7 +78,7 @@ class ManifoldParameter(torch.nn.Parameter):
             memo[id(self)] = _bound(copy, self.manifold, self.requires_grad)
         return memo[id(self)]
 
-    def __reduce_ex__(self, protocol: Any) -> tuple:
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Pickle values, manifold and flag; a point that has moved off meanwhile is restored as it is."""
         return _bound, (self.data, self.manifold, self.requires_grad)
 

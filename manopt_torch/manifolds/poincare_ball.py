@@ -63,7 +63,7 @@ class PoincareBall(Manifold):
 
     def __init__(self, n: int, curvature: float = -1.0) -> None:
         positive_sizes("PoincareBall", (n,))
-        self.curvature = negative_curvature("PoincareBall", curvature)
+        self.curvature: float = negative_curvature("PoincareBall", curvature)
         self.point_shape = (n,)
         self.dim = n
         self.typical_dist = math.sqrt(n) / math.sqrt(-self.curvature)

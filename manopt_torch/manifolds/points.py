@@ -39,7 +39,7 @@ def joined(parts: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat([part.expand(*batch, -1) for part in parts], dim=-1)
 
 
-def map_shaped(fn: Callable[..., Any], shape: tuple, *trees: Any) -> Any:
+def map_shaped(fn: Callable[..., Any], shape: tuple[Any, ...], *trees: Any) -> Any:
     """Apply `fn(ndim, *tensors)` to each tensor of a point, `ndim` being the number of the point's own axes.
 
     Examples:
@@ -70,7 +70,7 @@ def first_leaf(tree: Any) -> Any:
     return tree
 
 
-def leaf_shapes(point_shape: tuple) -> list[tuple[int, ...]]:
+def leaf_shapes(point_shape: tuple[Any, ...]) -> list[tuple[int, ...]]:
     """List the shapes of the tensors of a point, from left to right.
 
     Examples:
@@ -82,7 +82,7 @@ def leaf_shapes(point_shape: tuple) -> list[tuple[int, ...]]:
     return [point_shape]
 
 
-def is_nested(point_shape: tuple) -> bool:
+def is_nested(point_shape: tuple[Any, ...]) -> bool:
     """Tell whether points of this shape are tuples; `(3,)` is one tensor, `((3,), ())` are two."""
     return any(isinstance(part, tuple) for part in point_shape)
 
@@ -116,12 +116,12 @@ def take_one(
     return map_leaves(take, tree)
 
 
-def new_axis(tree: Any, shape: tuple) -> Any:
+def new_axis(tree: Any, shape: tuple[Any, ...]) -> Any:
     """Insert an axis of length one between the batch axes and the point's own axes, shape `(*batch, 1, *shape)`."""
     return map_shaped(lambda ndim, leaf: leaf.unsqueeze(-1 - ndim), shape, tree)
 
 
-def to_vector(tree: Any, shape: tuple) -> torch.Tensor:
+def to_vector(tree: Any, shape: tuple[Any, ...]) -> torch.Tensor:
     """Lay the real entries of a point side by side, shape `(*batch, size)`; a complex entry is two.
 
     Examples:
@@ -139,7 +139,7 @@ def _real_row(ndim: int, leaf: torch.Tensor) -> torch.Tensor:
 def from_vector(
     v: torch.Tensor,  # shape: (*batch, size)
     like: Any,
-    shape: tuple,
+    shape: tuple[Any, ...],
 ) -> Any:
     """Undo `to_vector`; the tuple types, and which leaves are complex, are those of `like`."""
     sizes = [

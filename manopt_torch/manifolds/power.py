@@ -52,7 +52,7 @@ class Power(Manifold):
             raise OptionsError(f"Power({M!r}, ...): pass a manifold, then one or more numbers of entries")
         positive_sizes("Power", shape)
         self.M = M
-        self.shape = tuple(shape)
+        self.shape: tuple[int, ...] = tuple(shape)
         self.point_shape = _prepend(self.shape, M.point_shape)
         self.dim = math.prod(shape) * M.dim
         self.field = M.field
@@ -148,7 +148,7 @@ class Power(Manifold):
         return f"Power({self.M!r}, {', '.join(map(str, self.shape))})"
 
 
-def _prepend(shape: tuple[int, ...], point_shape: tuple) -> tuple:
+def _prepend(shape: tuple[int, ...], point_shape: tuple[Any, ...]) -> tuple[Any, ...]:
     if is_nested(point_shape):
         return tuple(_prepend(shape, part) for part in point_shape)
     return (*shape, *point_shape)

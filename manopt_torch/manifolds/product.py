@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch._typing import Parts
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
@@ -64,77 +65,77 @@ class Product(Manifold):
         self.retractions = _shared_names([M.retractions for M in manifolds], "retract")
         self.inverse_retractions = _shared_names([M.inverse_retractions for M in manifolds], "inverse_retract")
 
-    def inner(self, x: tuple, u: tuple, v: tuple) -> torch.Tensor:
+    def inner(self, x: Parts, u: Parts, v: Parts) -> torch.Tensor:
         return reduce(torch.add, [M.inner(*p) for M, *p in zip(self.manifolds, x, u, v, strict=True)])
 
-    def inner_at(self, x: tuple) -> Callable[..., torch.Tensor | float]:
+    def inner_at(self, x: Parts) -> Callable[..., torch.Tensor | float]:
         inner: list[Callable[..., Any]] = [M.inner_at(part) for M, part in zip(self.manifolds, x, strict=True)]
         return lambda u, v: reduce(add, [at(*p) for at, *p in zip(inner, u, v, strict=True)])
 
-    def squared_dist(self, x: tuple, y: tuple) -> torch.Tensor:
+    def squared_dist(self, x: Parts, y: Parts) -> torch.Tensor:
         return reduce(torch.add, [M.squared_dist(*p) for M, *p in zip(self.manifolds, x, y, strict=True)])
 
-    def project_point(self, z: tuple) -> tuple:
+    def project_point(self, z: Parts) -> Parts:
         return rebuild(z, [M.project_point(part) for M, part in zip(self.manifolds, z, strict=True)])
 
-    def project_tangent(self, x: tuple, z: tuple) -> tuple:
+    def project_tangent(self, x: Parts, z: Parts) -> Parts:
         return rebuild(x, [M.project_tangent(*p) for M, *p in zip(self.manifolds, x, z, strict=True)])
 
-    def egrad2rgrad(self, x: tuple, g: tuple) -> tuple:
+    def egrad2rgrad(self, x: Parts, g: Parts) -> Parts:
         return rebuild(x, [M.egrad2rgrad(*p) for M, *p in zip(self.manifolds, x, g, strict=True)])
 
-    def ehess2rhess(self, x: tuple, g: tuple, h: tuple, u: tuple) -> tuple:
+    def ehess2rhess(self, x: Parts, g: Parts, h: Parts, u: Parts) -> Parts:
         return rebuild(x, [M.ehess2rhess(*p) for M, *p in zip(self.manifolds, x, g, h, u, strict=True)])
 
-    def exp(self, x: tuple, u: tuple, t: float | torch.Tensor | None = None) -> tuple:
+    def exp(self, x: Parts, u: Parts, t: float | torch.Tensor | None = None) -> Parts:
         return rebuild(x, [M.exp(p, v, t) for M, p, v in zip(self.manifolds, x, u, strict=True)])
 
-    def log(self, x: tuple, y: tuple) -> tuple:
+    def log(self, x: Parts, y: Parts) -> Parts:
         return rebuild(x, [M.log(*p) for M, *p in zip(self.manifolds, x, y, strict=True)])
 
-    def log_defined(self, x: tuple, y: tuple) -> torch.Tensor:
+    def log_defined(self, x: Parts, y: Parts) -> torch.Tensor:
         return torch.stack([M.log_defined(*p) for M, *p in zip(self.manifolds, x, y, strict=True)]).all(0)
 
-    def retract(self, x: tuple, u: tuple, t: float | torch.Tensor | None = None, method: str | None = None) -> tuple:
+    def retract(self, x: Parts, u: Parts, t: float | torch.Tensor | None = None, method: str | None = None) -> Parts:
         return rebuild(x, [M.retract(p, v, t, method) for M, p, v in zip(self.manifolds, x, u, strict=True)])
 
-    def retract_default(self, x: tuple, u: tuple, t: float | torch.Tensor | None = None) -> tuple:
+    def retract_default(self, x: Parts, u: Parts, t: float | torch.Tensor | None = None) -> Parts:
         return rebuild(x, [M.retract_default(p, v, t) for M, p, v in zip(self.manifolds, x, u, strict=True)])
 
-    def inverse_retract(self, x: tuple, y: tuple, method: str | None = None) -> tuple:
+    def inverse_retract(self, x: Parts, y: Parts, method: str | None = None) -> Parts:
         return rebuild(x, [M.inverse_retract(p, q, method) for M, p, q in zip(self.manifolds, x, y, strict=True)])
 
-    def transport(self, x: tuple, y: tuple, u: tuple) -> tuple:
+    def transport(self, x: Parts, y: Parts, u: Parts) -> Parts:
         return rebuild(x, [M.transport(*p) for M, *p in zip(self.manifolds, x, y, u, strict=True)])
 
-    def parallel_transport(self, x: tuple, y: tuple, u: tuple) -> tuple:
+    def parallel_transport(self, x: Parts, y: Parts, u: Parts) -> Parts:
         return rebuild(x, [M.parallel_transport(*p) for M, *p in zip(self.manifolds, x, y, u, strict=True)])
 
-    def injectivity_radius(self, x: tuple | None = None) -> float | torch.Tensor:
+    def injectivity_radius(self, x: Parts | None = None) -> float | torch.Tensor:
         points = (None,) * len(self.manifolds) if x is None else x
         radii = [M.injectivity_radius(part) for M, part in zip(self.manifolds, points, strict=True)]
         least = min(radius for radius in [math.inf, *radii] if not isinstance(radius, torch.Tensor))
         per_point = [radius.clamp(max=least) for radius in radii if isinstance(radius, torch.Tensor)]
         return torch.stack(per_point).amin(0) if per_point else least
 
-    def basis(self, x: tuple) -> tuple:
+    def basis(self, x: Parts) -> Parts:
         return coordinate_basis(self, x)
 
-    def to_coordinates(self, x: tuple, u: tuple) -> torch.Tensor:
+    def to_coordinates(self, x: Parts, u: Parts) -> torch.Tensor:
         return joined([M.to_coordinates(*p) for M, *p in zip(self.manifolds, x, u, strict=True)])
 
-    def from_coordinates(self, x: tuple, c: torch.Tensor) -> tuple:
+    def from_coordinates(self, x: Parts, c: torch.Tensor) -> Parts:
         blocks = c.split([M.dim for M in self.manifolds], dim=-1)
         return rebuild(x, [M.from_coordinates(*p) for M, *p in zip(self.manifolds, x, blocks, strict=True)])
 
-    def random_point(self, *batch: int, generator: Any = None, dtype: Any = None, device: Any = None) -> tuple:
+    def random_point(self, *batch: int, generator: Any = None, dtype: Any = None, device: Any = None) -> Parts:
         return tuple(M.random_point(*batch, generator=generator, dtype=dtype, device=device) for M in self.manifolds)
 
-    def off_manifold(self, x: tuple) -> torch.Tensor:
+    def off_manifold(self, x: Parts) -> torch.Tensor:
         residuals = [M.off_manifold(part) for M, part in zip(self.manifolds, x, strict=True)]
         return torch.linalg.vector_norm(torch.stack(residuals), dim=0)
 
-    def off_tangent(self, x: tuple, u: tuple) -> torch.Tensor:
+    def off_tangent(self, x: Parts, u: Parts) -> torch.Tensor:
         residuals = [M.off_tangent(*p) for M, *p in zip(self.manifolds, x, u, strict=True)]
         return torch.linalg.vector_norm(torch.stack(torch.broadcast_tensors(*residuals)), dim=0)
 

@@ -36,6 +36,8 @@ class Scaled(Manifold):
         tensor(15.7080)
     """
 
+    factor: float
+
     def __init__(self, M: Manifold, factor: float) -> None:
         if not isinstance(M, Manifold):
             raise OptionsError(f"Scaled: M must be a Manifold, got {type(M).__name__}")

@@ -73,7 +73,7 @@ class SpecialEuclidean(Manifold):
     def __init__(self, n: int) -> None:
         positive_sizes("SpecialEuclidean", (n,), least=2)
         self.n = n
-        self.rotations = Rotations(n)
+        self.rotations: Rotations = Rotations(n)
         self.point_shape = (n + 1, n + 1)
         self.dim = n * (n + 1) // 2
         self.typical_dist = math.sqrt(self.rotations.typical_dist**2 + n)

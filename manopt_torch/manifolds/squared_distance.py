@@ -40,13 +40,13 @@ class _SquaredDistance(Function):
         return value.clone()
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: torch.Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         ctx.M = inputs[3]
         ctx.save_for_backward(*inputs[:2])
         ctx.save_for_forward(*inputs[:2])
 
     @staticmethod
-    def backward(ctx: Any, W: torch.Tensor) -> tuple:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, W: torch.Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, y = ctx.saved_tensors
         needs_x, needs_y, *_ = ctx.needs_input_grad
         weight = -2 * W[(..., *(None,) * len(ctx.M.point_shape))]

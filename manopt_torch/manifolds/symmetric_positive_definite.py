@@ -100,9 +100,9 @@ class SymmetricPositiveDefinite(Manifold):
         if metric not in _METRICS:
             raise OptionsError(f"metric={metric!r} is not known; there is {', '.join(map(repr, _METRICS))}")
         self.metric = metric
-        self.geometry = _METRICS[metric]()
+        self.geometry: SpdMetric = _METRICS[metric]()
         # formulas of how the arrays of tangent vectors bend; those of the others follow from parallel transport
-        self.connection = self.geometry if isinstance(self.geometry, AffineInvariant) else None
+        self.connection: AffineInvariant | None = self.geometry if isinstance(self.geometry, AffineInvariant) else None
         self.is_flat = self.geometry.is_flat
         self.has_parallel_transport = self.geometry.has_parallel_transport
         self.transport_is_isometric = self.geometry.transport_is_isometric

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch._typing import Parts
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
@@ -86,7 +87,7 @@ class TangentBundle(Manifold):
         self._straight = isinstance(M, FlatSpace)  # vectors are carried as they are: nothing bends
 
     # ---- horizontal and vertical parts ------------------------------------------------------------------------------
-    def split(self, x: tuple, u: tuple) -> tuple[Any, Any]:
+    def split(self, x: Parts, u: Parts) -> tuple[Any, Any]:
         """Return the horizontal and the vertical part of a tangent vector, both tangent to `M` at `x[0]`."""
         if self._straight:
             return u[0], u[1]
@@ -95,42 +96,42 @@ class TangentBundle(Manifold):
         dx = self.M.project_tangent(x[0], u[0])
         return dx, self.M.project_tangent(x[0], map_leaves(torch.sub, u[1], bend(self.M, x[0], x[1], dx)))
 
-    def join(self, x: tuple, horizontal: Any, vertical: Any) -> tuple:
+    def join(self, x: Parts, horizontal: Any, vertical: Any) -> Parts:
         """Return the tangent vector with these parts: the velocity of the arrays of point and vector."""
         if not self._straight:
             vertical = map_leaves(torch.add, vertical, bend(self.M, x[0], x[1], horizontal))
         return rebuild(x, [horizontal, vertical])
 
     # ---- metric -----------------------------------------------------------------------------------------------------
-    def inner(self, x: tuple, u: tuple, v: tuple) -> torch.Tensor:
+    def inner(self, x: Parts, u: Parts, v: Parts) -> torch.Tensor:
         a = self.split(x, u)
         b = a if v is u else self.split(x, v)
         return self.M.inner(x[0], a[0], b[0]) + self.M.inner(x[0], a[1], b[1])
 
-    def squared_dist(self, x: tuple, y: tuple) -> torch.Tensor:
+    def squared_dist(self, x: Parts, y: Parts) -> torch.Tensor:
         self._flat_only("a distance", "M.inverse_retract(x, y), and its length")
         v = self._difference(x, y)
         return self.M.squared_dist(x[0], y[0]) + self.M.inner(x[0], v, v)
 
-    def project_point(self, z: tuple) -> tuple:
+    def project_point(self, z: Parts) -> Parts:
         p = self.M.project_point(z[0])
         return rebuild(z, [p, self.M.project_tangent(p, z[1])])
 
-    def project_tangent(self, x: tuple, z: tuple) -> tuple:
+    def project_tangent(self, x: Parts, z: Parts) -> Parts:
         dx, v = self.split(x, z)
         return self.join(x, self.M.project_tangent(x[0], dx), v)
 
-    def egrad2rgrad(self, x: tuple, g: tuple) -> tuple:
+    def egrad2rgrad(self, x: Parts, g: Parts) -> Parts:
         return self.join(x, *self._gradient(x, g))
 
-    def _gradient(self, x: tuple, g: tuple) -> tuple[Any, Any]:
+    def _gradient(self, x: Parts, g: Parts) -> tuple[Any, Any]:
         vertical = self.M.egrad2rgrad(x[0], g[1])
         if self._straight:
             return g[0], vertical
         along = map_leaves(torch.add, g[0], bent_gradient(self.M, x[0], x[1], g[1]))
         return self.M.egrad2rgrad(x[0], along), vertical
 
-    def ehess2rhess(self, x: tuple, g: tuple, h: tuple, u: tuple) -> tuple:
+    def ehess2rhess(self, x: Parts, g: Parts, h: Parts, u: Parts) -> Parts:
         if self._straight:
             return rebuild(x, h)
         M, p = self.M, x[0]
@@ -150,69 +151,69 @@ class TangentBundle(Manifold):
         return self.join(x, horizontal, vertical)
 
     # ---- moving -----------------------------------------------------------------------------------------------------
-    def retract(self, x: tuple, u: tuple, t: float | torch.Tensor | None = None, method: str | None = None) -> tuple:
+    def retract(self, x: Parts, u: Parts, t: float | torch.Tensor | None = None, method: str | None = None) -> Parts:
         dx, v = self.split(x, u)
         return self._carried(x, self.M.retract(x[0], dx, t, method), v, t)
 
-    def retract_default(self, x: tuple, u: tuple, t: float | torch.Tensor | None = None) -> tuple:
+    def retract_default(self, x: Parts, u: Parts, t: float | torch.Tensor | None = None) -> Parts:
         dx, v = self.split(x, u)
         return self._carried(x, self.M.retract_default(x[0], dx, t), v, t)
 
-    def inverse_retract(self, x: tuple, y: tuple, method: str | None = None) -> tuple:
+    def inverse_retract(self, x: Parts, y: Parts, method: str | None = None) -> Parts:
         if not self.inverse_retractions:
             return Manifold.inverse_retract(self, x, y, method)  # which says so
         return self.join(x, self.M.inverse_retract(x[0], y[0], method), self._difference(x, y))
 
-    def exp(self, x: tuple, u: tuple, t: float | torch.Tensor | None = None) -> tuple:
+    def exp(self, x: Parts, u: Parts, t: float | torch.Tensor | None = None) -> Parts:
         self._flat_only("an exponential map", "M.retract(x, u)")
         dx, v = self.split(x, u)
         return self._carried(x, self.M.exp(x[0], dx, t), v, t)
 
-    def log(self, x: tuple, y: tuple) -> tuple:
+    def log(self, x: Parts, y: Parts) -> Parts:
         self._flat_only("a logarithm", "M.inverse_retract(x, y)")
         return self.join(x, self.M.log(x[0], y[0]), self._difference(x, y))
 
-    def log_defined(self, x: tuple, y: tuple) -> torch.Tensor:
+    def log_defined(self, x: Parts, y: Parts) -> torch.Tensor:
         return self.M.log_defined(x[0], y[0])
 
-    def transport(self, x: tuple, y: tuple, u: tuple) -> tuple:
+    def transport(self, x: Parts, y: Parts, u: Parts) -> Parts:
         return self.join(y, *(self.M.transport(x[0], y[0], part) for part in self.split(x, u)))
 
-    def parallel_transport(self, x: tuple, y: tuple, u: tuple) -> tuple:
+    def parallel_transport(self, x: Parts, y: Parts, u: Parts) -> Parts:
         self._flat_only("parallel transport", "M.transport(x, y, u)")
         return self.join(y, *(self.M.parallel_transport(x[0], y[0], part) for part in self.split(x, u)))
 
-    def injectivity_radius(self, x: tuple | None = None) -> float | torch.Tensor:
+    def injectivity_radius(self, x: Parts | None = None) -> float | torch.Tensor:
         """Return that of `M`; where `M` is curved, a scale for steps of the retraction."""
         return self.M.injectivity_radius(None if x is None else x[0])
 
     # ---- coordinates and random elements ----------------------------------------------------------------------------
-    def basis(self, x: tuple) -> tuple:
+    def basis(self, x: Parts) -> Parts:
         return coordinate_basis(self, x)
 
-    def to_coordinates(self, x: tuple, u: tuple) -> torch.Tensor:
+    def to_coordinates(self, x: Parts, u: Parts) -> torch.Tensor:
         return torch.cat([self.M.to_coordinates(x[0], part) for part in self.split(x, u)], -1)
 
-    def from_coordinates(self, x: tuple, c: torch.Tensor) -> tuple:
+    def from_coordinates(self, x: Parts, c: torch.Tensor) -> Parts:
         return self.join(x, *(self.M.from_coordinates(x[0], part) for part in c.split(self.M.dim, -1)))
 
-    def random_point(self, *batch: int, generator: Any = None, dtype: Any = None, device: Any = None) -> tuple:
+    def random_point(self, *batch: int, generator: Any = None, dtype: Any = None, device: Any = None) -> Parts:
         """Draw a point of `M`, and a vector with Gaussian coordinates."""
         p = self.M.random_point(*batch, generator=generator, dtype=dtype, device=device)
         ref = first_leaf(p).real
         c = torch.randn((*batch, self.M.dim), generator=generator, dtype=ref.dtype, device=ref.device)
         return p, self.M.from_coordinates(p, c)
 
-    def off_manifold(self, x: tuple) -> torch.Tensor:
+    def off_manifold(self, x: Parts) -> torch.Tensor:
         return torch.maximum(self.M.off_manifold(x[0]), self.M.off_tangent(x[0], x[1]))
 
     # ---- parts of the above -----------------------------------------------------------------------------------------
-    def _carried(self, x: tuple, y: Any, v: Any, t: Any) -> tuple:
+    def _carried(self, x: Parts, y: Any, v: Any, t: Any) -> Parts:
         """Return the point over `y` with the vector `x[1] + t v` carried there."""
         w = map_shaped(lambda ndim, a, b: axpy(a, b, t, ndim), self.M.point_shape, x[1], v)
         return rebuild(x, [y, carry(self.M, x[0], y, w)])
 
-    def _difference(self, x: tuple, y: tuple) -> Any:
+    def _difference(self, x: Parts, y: Parts) -> Any:
         """Return the vector of `y`, brought to `x`, less that of `x`."""
         return map_leaves(torch.sub, self.M.parallel_transport(y[0], x[0], y[1]), x[1])
 

@@ -75,8 +75,8 @@ def first_evaluation(p: Any, o: Options, gradient_from: Any = None) -> None:
 
     Raises:
         ShapeError: if the cost does not return one number a problem, or the gradient not a tangent vector for each.
-        OptionsError: if the cost is not real, the gradient of another dtype than the start, or one on another device,
-            or if one of them writes into the point.
+        OptionsError: if the cost does not take the data, is not real, the gradient of another dtype than the start, or
+            one on another device, or if one of them writes into the point.
         NonFiniteError: if cost or gradient is non-finite for every problem.
     """
     before = _versions(o.x)
@@ -85,6 +85,9 @@ def first_evaluation(p: Any, o: Options, gradient_from: Any = None) -> None:
     except RuntimeError as error:
         if "in-place" in str(error) and "leaf" in str(error):  # said of the point, which records derivatives
             raise _written("the cost") from error
+        raise
+    except TypeError:
+        p.check_arguments()
         raise
     p.check_cost(value, o.lane.shape)
     _check_device("cost", value, o)
@@ -103,11 +106,16 @@ def cost_at_start(p: Any, o: Options) -> None:
 
     Raises:
         ShapeError: if the cost does not return one number a problem.
-        OptionsError: if the cost is not real, on another device than the start, or if it writes into the point.
+        OptionsError: if the cost does not take the data, is not real, on another device than the start,
+            or if it writes into the point.
         NonFiniteError: if the cost is non-finite for every problem.
     """
     before = _versions(o.x)
-    o.cost, o.gradient = p.get_cost(o.x), None
+    try:
+        o.cost, o.gradient = p.get_cost(o.x), None
+    except TypeError:
+        p.check_arguments()
+        raise
     p.check_cost(o.cost, o.lane.shape)
     _check_device("cost", o.cost, o)
     _check_unwritten("the cost", o.x, before)

@@ -22,13 +22,18 @@ class WorkingSet:
     Results are the same as without compaction, bit for bit, as long as every problem brings its own data.
     """
 
+    whole: Any
+    full: Any
+    p: Any
+    o: Any
+
     def __init__(self, p: Any, o: Any) -> None:
         self.whole, self.full, self.p, self.o = p, o, p, o
         self._indices: torch.Tensor | None = None  # into the flattened batch; None: all
         self._shown: dict[str, Any] | None = None  # attributes of the full options, while these are shown
         # a decorator with verbs of its own sees all problems
         plain = isinstance(o, Options) and o.check_every == 1
-        self.possible = plain and o.compact and not o.lane.lone and bool(p.data)
+        self.possible: Any = plain and o.compact and not o.lane.lone and bool(p.data)
 
     def shrink(self) -> tuple[Any, Any]:
         """Gather the active problems if that pays, and return what to work on; called once the criteria were asked."""

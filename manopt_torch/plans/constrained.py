@@ -18,10 +18,13 @@ from manopt_torch.plans.stopping import (
     StopWhenKKTResidualLess,
     StopWhenSmallerOrEqual,
 )
+from manopt_torch.plans.subproblem import solve_subproblem
 from manopt_torch.problems.constrained import ConstrainedValues, kkt_residual, violation_of
 
 # beyond, the sub problems are too badly conditioned to tell more
 _LARGEST_PENALTY = 1e12
+# so many times farther from the constraints, and so often with a larger penalty from 1 to the largest one by default
+_RAN_OFF, _MOST_RAISES = 1e4, 30
 
 
 @dataclass(eq=False)
@@ -134,9 +137,37 @@ def penalty_stop(least_tolerance: float) -> StoppingCriterion:
     return StopAfterIteration(300) | StopWhenKKTResidualLess(1e-6) | late
 
 
-def raised_penalty(o: Any, where: Any) -> Any:
-    """Return the penalties for the next sub problem, raised where asked."""
-    return o.lane.where(where, o.lane.min(o.penalty / o.penalty_factor, _LARGEST_PENALTY), o.penalty)
+def solve_penalised(p: Any, o: Any, posed: Callable[[torch.Tensor], Any]) -> tuple[Any, ConstrainedValues, Any]:
+    """Minimise the cost with penalties from the iterate; return the point, what was evaluated there, and the penalties.
+
+    With too small a penalty this cost may have no minimum, and the sub-solver runs off: such a sub problem is solved
+    again with a larger one. A problem whose penalties do not help keeps its point and is marked as stagnated.
+
+    Args:
+        p: the problem.
+        o: the options.
+        posed: takes the penalties, returns the sub problem.
+    """
+    lane = o.lane
+    x, penalty, running = o.x, o.penalty, o.active
+    farthest = _RAN_OFF * lane.max(lane.scalar(o.violation), 1.0)
+    for _ in range(_MOST_RAISES):
+        trial = solve_subproblem(p, o, posed(per_problem(o, penalty)), o.sub_solver, o.tolerance, running)
+        x = lane.pick(running, trial, x)
+        at = p.evaluate(x)
+        violation = lane.scalar(violation_of(at.inequality, at.equality))
+        running = running & lane.not_(violation <= farthest)
+        if not lane.any(running):
+            return x, at, penalty
+        penalty = raised_penalty(o, penalty, running)
+    o.stagnated = o.stagnated | running
+    x = lane.pick(running, o.x, x)
+    return x, p.evaluate(x), penalty
+
+
+def raised_penalty(o: Any, penalty: Any, where: Any) -> Any:
+    """Return the penalties, raised where asked."""
+    return o.lane.where(where, o.lane.min(penalty / o.penalty_factor, _LARGEST_PENALTY), penalty)
 
 
 def lowered(o: Any, name: str) -> Any:

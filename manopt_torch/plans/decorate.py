@@ -48,7 +48,7 @@ class DebugOptions(OptionsDecorator):
 
     def __init__(self, options: Any, debug: Any) -> None:
         OptionsDecorator.__init__(self, options)
-        self.debug_dictionary = _debug_places(get_options(options), debug)
+        self.debug_dictionary: dict[str, Any] = _debug_places(get_options(options), debug)
         _check_fields(get_options(options), self.debug_dictionary.values())
 
     def hook_table(self) -> Hooks:
@@ -84,7 +84,7 @@ class RecordOptions(OptionsDecorator):
 
     def __init__(self, options: Any, record: Any) -> None:
         OptionsDecorator.__init__(self, options)
-        self.record_dictionary = _record_places(get_options(options), record)
+        self.record_dictionary: dict[str, RecordAction] = _record_places(get_options(options), record)
         _check_fields(get_options(options), self.record_dictionary.values())
 
     def hook_table(self) -> Hooks:

@@ -74,20 +74,20 @@ class Verb:
                 raise
 
 
-initialize_solver = Verb(
+initialize_solver: Verb = Verb(
     "initialize_solver",
     "Fill the state of options `o` for problem `p`, before the first step: `initialize_solver(p, o)`.",
 )
-step_solver = Verb(
+step_solver: Verb = Verb(
     "step_solver",
     "Carry out step `i` of the solver that options `o` stand for: `step_solver(p, o, i)`.",
     begun=True,
 )
-stop_solver = Verb(
+stop_solver: Verb = Verb(
     "stop_solver",
     "Tell whether the run is over after step `i`: `stop_solver(p, o, i)`; finished problems are frozen.",
 )
-get_solver_result = Verb(
+get_solver_result: Verb = Verb(
     "get_solver_result",
     "Return the result of a run from its options, by default the iterate: `get_solver_result(o)`.",
     position=0,

@@ -41,12 +41,12 @@ class Agenda:
 
     def __init__(self, actions: tuple[Any, ...], i: int) -> None:
         self._entries = [entry for action in actions for entry in _schedule_of(action)]
-        self.always = tuple(act for every, act in self._entries if every == 1)
+        self.always: tuple[Any, ...] = tuple(act for every, act in self._entries if every == 1)
         self.due = self._next_after(i)
 
     def at(self, i: int) -> tuple[Any, ...]:
         """Return what is called after step `i`, in order."""
-        self.due = self._next_after(i)
+        self.due: float = self._next_after(i)
         return tuple(act for every, act in self._entries if i % every == 0)
 
     def _next_after(self, i: int) -> float:

@@ -31,6 +31,10 @@ class Linearization:
         found: products and the like that a solver takes up if it stays at the point; None if it does not.
     """
 
+    at: Any
+    found: Any
+    point: Any
+
     __slots__ = ("at", "found", "point")
 
     def __init__(self, point: Any = None, at: Any = None, found: Any = None) -> None:

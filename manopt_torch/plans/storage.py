@@ -33,6 +33,8 @@ class StoreOptionsAction(Action):
         3.0
     """
 
+    last_stored: int
+
     def __init__(self, keys: Iterable[str] = (), once: bool = True) -> None:
         self.keys: tuple[str, ...] = tuple(_bare(key) for key in ([keys] if isinstance(keys, str) else keys))
         self.once = once

@@ -15,7 +15,9 @@ from manopt_torch.problems.gradient import SmoothProblem
 _PATIENCE = 10.0
 
 
-def solve_subproblem(p: Any, o: Any, subproblem: SmoothProblem, sub: Options, tolerance: Any) -> Any:
+def solve_subproblem(
+    p: Any, o: Any, subproblem: SmoothProblem, sub: Options, tolerance: Any, active: Any = None
+) -> Any:
     """Minimise a sub problem from the iterate, each problem to its own gradient norm, and return its point.
 
     Finished problems do not run along. One whose sub problem cannot be evaluated keeps its point.
@@ -26,13 +28,14 @@ def solve_subproblem(p: Any, o: Any, subproblem: SmoothProblem, sub: Options, to
         subproblem: the sub problem.
         sub: options of the sub-solver; its criterion is a bound, ended earlier where the tolerance is reached.
         tolerance: a scalar of the lane.
+        active: the problems whose sub problem is to be solved; None is all that run.
     """
     subproblem.counts = bare_problem(p).counts
     sub = copy.copy(sub)
     sub.x, sub.check_every = o.x, 1
     # problems without data of their own may be held in a closure, which sees whole batches only
     sub.compact = o.compact and bool(p.data)
-    sub.stop = _Accurate(tolerance, o.lane.not_(o.active)) | sub.stop
+    sub.stop = _Accurate(tolerance, o.lane.not_(o.active if active is None else active)) | sub.stop
     try:
         return get_solver_result(solve(subproblem, sub))
     except NonFiniteError:

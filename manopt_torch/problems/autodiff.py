@@ -53,7 +53,7 @@ class Value:
             except RuntimeError as error:
                 if torch.is_grad_enabled() or "not require grad" not in str(error):
                     raise
-                self.takes_derivatives = True
+                self.takes_derivatives: bool = True
         with grad_mode(True):
             value = fn(*args)
         return value.detach() if isinstance(value, torch.Tensor) else value
@@ -113,7 +113,7 @@ def products(
     return _by_leaf(_run(values, weights, x, True, False), x)
 
 
-def _run(values: tuple, weights: tuple, x: Any, keep: bool, create: bool) -> Any:
+def _run(values: tuple[Any, ...], weights: tuple[Any, ...], x: Any, keep: bool, create: bool) -> Any:
     inputs = (x,) if isinstance(x, torch.Tensor) else tuple(leaves(x))
     if _engine is None:
         return torch.autograd.grad(values, inputs, weights, retain_graph=keep, create_graph=create, allow_unused=True)

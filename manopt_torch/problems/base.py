@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from operator import attrgetter
 from typing import Any, ClassVar, NoReturn
 
@@ -51,9 +52,12 @@ class Problem(KnownKeywords):
     # what solvers may ask this kind of problem for
     provides: ClassVar[frozenset[str]] = frozenset({"cost"})
 
-    def __init__(self, M: Manifold, cost: Callable[..., Any], *, data: tuple = (), vectorized: bool = True) -> None:
+    def __init__(
+        self, M: Manifold, cost: Callable[..., Any], *, data: tuple[Any, ...] = (), vectorized: bool = True
+    ) -> None:
         if not isinstance(M, Manifold):
-            raise OptionsError(f"{type(self).__name__}: M must be a Manifold, got {type(M).__name__}")
+            got = f"the class {M.__name__}: call it, as Sphere(3)" if isinstance(M, type) else type(M).__name__
+            raise OptionsError(f"{type(self).__name__}: M must be a Manifold, got {got}")
         if not isinstance(data, (tuple, list)) or not all(isinstance(d, torch.Tensor) for d in data):
             got = [type(d).__name__ for d in data] if isinstance(data, (tuple, list)) else type(data).__name__
             raise OptionsError(f"{type(self).__name__}: data must be a tuple of tensors, as in data=(t, y); got {got}")
@@ -62,10 +66,15 @@ class Problem(KnownKeywords):
         if cost is None:
             raise OptionsError(f"{type(self).__name__}: cost must be callable, got None")
         self.M = M
-        self.cost = self._callable("cost", cost, vectorized)
-        self.data = tuple(data)
+        self.cost: Any = self._callable("cost", cost, vectorized)
+        self.data: tuple[Any, ...] = tuple(data)
         self.vectorized = vectorized
-        self.counts = Counts()
+        self.counts: Counts = Counts()
+
+    def __repr__(self) -> str:
+        name = getattr(self.cost, "__qualname__", type(self.cost).__name__)
+        shapes = ", ".join(str(tuple(d.shape)) for d in self.data)
+        return f"{type(self).__name__}({self.M!r}, {name}" + (f", data of shapes {shapes})" if shapes else ")")
 
     def _callable(self, name: str, fn: Any, vectorized: bool, lead: int = 0) -> Any:
         """Check a user's callable and, where it is written for one point, map it over the batch."""
@@ -140,6 +149,20 @@ class Problem(KnownKeywords):
                     f"data[{n}] has shape {tuple(d.shape)} but the start has batch axes {batch}: data need one entry a "
                     "problem; what all problems share goes into the closure of the cost"
                 )
+
+    def check_arguments(self) -> None:
+        """Raise an OptionsError if the cost cannot be called with a point and the data."""
+        try:
+            taken = signature(self.cost, follow_wrapped=False)  # a wrapper may hand over arguments of its own
+        except (TypeError, ValueError):  # written in C
+            return
+        try:
+            taken.bind(None, *self.data)
+        except TypeError as error:
+            raise OptionsError(
+                f"{type(self).__name__}: the cost is called as cost(x, *data), here with x and {len(self.data)} "
+                f"tensors of data, but it takes {taken}: {error}; pass by data=(...) what it takes after the point"
+            ) from None
 
     def check_tangent(self, what: str, u: Any, batch: tuple[int, ...]) -> None:
         """Raise a ShapeError unless `u` has the shape of a tangent vector for each problem of the batch."""

@@ -42,17 +42,19 @@ class ClosureProblem(Problem):
         (tensor(0.), tensor(25.), [3.0, 4.0])
     """
 
+    closure: Any
+
     provides: ClassVar[frozenset[str]] = frozenset({"cost", "gradient", "subgradient", "hessian"})
     preconditioner = None
 
     def __init__(self, parameters: Sequence[torch.Tensor]) -> None:
-        self.parameters = list(parameters)
+        self.parameters: list[torch.Tensor] = list(parameters)
         if not self.parameters:
             raise OptionsError("there are no parameters to train: give tensors with requires_grad=True")
-        self.factors = [manifold_of(q) for q in self.parameters]
+        self.factors: list[Manifold] = [manifold_of(q) for q in self.parameters]
         Problem.__init__(self, Product(*self.factors), self.get_cost)
-        self.curved = [n for n, M in enumerate(self.factors) if not isinstance(M, Euclidean)]  # places
-        self.flat = not self.curved
+        self.curved: list[int] = [n for n, M in enumerate(self.factors) if not isinstance(M, Euclidean)]  # places
+        self.flat: bool = not self.curved
         self.remembered = True  # whether anybody keeps the point of a step, to transport from there in a later one
         self.last: Any = None  # loss evaluated last
         self._code: Any = None
@@ -61,7 +63,7 @@ class ClosureProblem(Problem):
         self._clear(None)
 
     # ---- the frame of a step --------------------------------------------------------------------------------------
-    def begin(self, closure: Callable[..., Any] | None) -> tuple:
+    def begin(self, closure: Callable[..., Any] | None) -> tuple[Any, ...]:
         """Take up a closure (None: the gradients are in `.grad`), and return the point where the tensors are."""
         self._clear(closure)
         code = getattr(closure, "__code__", closure)  # a closure made anew for each batch has the same code
@@ -74,7 +76,7 @@ class ClosureProblem(Problem):
         self.here = tuple(values)
         return self.here
 
-    def move_to(self, x: tuple) -> None:
+    def move_to(self, x: tuple[Any, ...]) -> None:
         """Move the parameters to `x`, which is the point of the step from now on."""
         self.write(x)
         self.here, self._value, self._gradient, self._saved = x, None, None, None

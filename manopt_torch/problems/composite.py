@@ -43,6 +43,9 @@ class CompositeProblem(SmoothProblem):
         (tensor(8.), tensor([ 4., -2.]))
     """
 
+    smooth: Any
+    nonsmooth: Any
+
     provides: ClassVar[frozenset[str]] = frozenset({"cost", "smooth_gradient", "proximal_map"})
 
     def __init__(
@@ -54,7 +57,7 @@ class CompositeProblem(SmoothProblem):
         nonsmooth: Callable[..., Any] | None = None,
         gradient: Callable[..., Any] | None = None,
         euclidean_gradient: Callable[..., Any] | None = None,
-        data: tuple = (),
+        data: tuple[Any, ...] = (),
         vectorized: bool = True,
     ) -> None:
         Problem.__init__(self, M, smooth, data=data, vectorized=vectorized)
@@ -62,12 +65,14 @@ class CompositeProblem(SmoothProblem):
         part = self.smooth = self.cost
         other = self.nonsmooth = self._callable("nonsmooth", nonsmooth, vectorized)
         if other is not None:
-            self.cost = lambda x, *data: part(x, *data) + other(x, *data)
+            self.cost: Any = lambda x, *data: part(x, *data) + other(x, *data)
         if prox is None:
             raise OptionsError("CompositeProblem: prox must be callable, got None")
-        self.proximal_map = self._callable("prox", prox, vectorized, lead=1)
-        self.gradient = self._callable("gradient", gradient, vectorized)
-        self.euclidean_gradient = self._callable("euclidean_gradient", euclidean_gradient, vectorized)
+        self.proximal_map: Any = self._callable("prox", prox, vectorized, lead=1)
+        self.gradient: Callable[..., Any] | None = self._callable("gradient", gradient, vectorized)
+        self.euclidean_gradient: Callable[..., Any] | None = self._callable(
+            "euclidean_gradient", euclidean_gradient, vectorized
+        )
 
     def trial(self, x: Any) -> tuple[torch.Tensor, Any]:
         """Evaluate the cost; the context holds the value of the smooth part, see `smooth_value`."""

@@ -64,16 +64,16 @@ class ConstrainedProblem(SmoothProblem):
         inequality: Callable[..., Any] | None = None,
         equality: Callable[..., Any] | None = None,
         *,
-        data: tuple = (),
+        data: tuple[Any, ...] = (),
         vectorized: bool = True,
     ) -> None:
         Problem.__init__(self, M, cost, data=data, vectorized=vectorized)
         if inequality is None and equality is None:
             raise OptionsError("ConstrainedProblem: give inequality=, equality= or both; else use GradientProblem")
-        self.inequality = self._callable("inequality", inequality, vectorized)
-        self.equality = self._callable("equality", equality, vectorized)
+        self.inequality: Any = self._callable("inequality", inequality, vectorized)
+        self.equality: Any = self._callable("equality", equality, vectorized)
 
-    def constraints(self, x: Any, data: tuple) -> tuple[torch.Tensor, torch.Tensor]:
+    def constraints(self, x: Any, data: tuple[Any, ...]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return $g$ and $h$ at `x`; of shape `(*batch, 0)` where there are none."""
         none = torch.zeros((*self.M.batch_shape(x), 0), dtype=first_leaf(x).real.dtype, device=first_leaf(x).device)
         g = none if self.inequality is None else self.inequality(x, *data)
@@ -185,7 +185,7 @@ def second_order(
     with grad_mode(True):
         context = leaf, lagrangian_of(value, g, h, mu, lam)
     G, H = jacobian(g).detach(), jacobian(h).detach()
-    lagrangian = HessianProblem(M, p.cost)
+    lagrangian = HessianProblem(M, p.cost, data=p.data)
     lagrangian.counts = p.counts
     at, basis = lagrangian.linearize(x, context), M.basis(x)
     columns = [
@@ -221,7 +221,7 @@ def second_order_products(
     leaf, value, g, h = values.context
     with grad_mode(True):
         context, both = (leaf, lagrangian_of(value, g, h, mu, lam)), torch.cat([g, h], -1)
-    lagrangian = HessianProblem(M, p.cost)
+    lagrangian = HessianProblem(M, p.cost, data=p.data)
     lagrangian.counts = p.counts
     at, forward, sizes = lagrangian.linearize(x, context), products(leaf, both), (g.shape[-1], h.shape[-1])
 

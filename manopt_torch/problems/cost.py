@@ -32,7 +32,9 @@ class CostProblem(Problem):
         tensor([25.,  1.])
     """
 
-    def __init__(self, M: Manifold, cost: Callable[..., Any], *, data: tuple = (), vectorized: bool = True) -> None:
+    def __init__(
+        self, M: Manifold, cost: Callable[..., Any], *, data: tuple[Any, ...] = (), vectorized: bool = True
+    ) -> None:
         Problem.__init__(self, M, cost, data=data, vectorized=vectorized)
         self._value = Value()
 

@@ -61,7 +61,7 @@ class DifferenceOfConvexProblem(SmoothProblem):
         h: Callable[..., Any] | None = None,
         gradient: Callable[..., Any] | None = None,
         gradient_g: Callable[..., Any] | None = None,
-        data: tuple = (),
+        data: tuple[Any, ...] = (),
         vectorized: bool = True,
     ) -> None:
         if cost is None and (g is None or h is None):
@@ -73,11 +73,11 @@ class DifferenceOfConvexProblem(SmoothProblem):
         cost = _difference(g, h) if cost is None else cost
         h = _difference(g, cost) if h is None and g is not None else h
         Problem.__init__(self, M, cost, data=data, vectorized=vectorized)
-        self.g = self._callable("g", g, vectorized)
-        self.h = self._callable("h", h, vectorized)
-        self.subgradient_h = self._callable("subgradient_h", subgradient_h, vectorized)
-        self.gradient = self._callable("gradient", gradient, vectorized)
-        self.gradient_g = self._callable("gradient_g", gradient_g, vectorized)
+        self.g: Any = self._callable("g", g, vectorized)
+        self.h: Any = self._callable("h", h, vectorized)
+        self.subgradient_h: Any = self._callable("subgradient_h", subgradient_h, vectorized)
+        self.gradient: Callable[..., Any] | None = self._callable("gradient", gradient, vectorized)
+        self.gradient_g: Any = self._callable("gradient_g", gradient_g, vectorized)
 
     def get_subtrahend_gradient(self, x: Any) -> Any:
         """Return a Riemannian subgradient of the function that is subtracted, $h$, at `x`."""
@@ -107,7 +107,7 @@ class DifferenceOfConvexProblem(SmoothProblem):
             )
         g, gradient_g, own = self.g, self.gradient_g, len(self.data)
 
-        def parts(data: tuple) -> tuple[tuple, list[Any]]:
+        def parts(data: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
             rest = iter(data[own:])
             return data[:own], [map_leaves(lambda _: next(rest), tree) for tree in held]
 

@@ -116,14 +116,16 @@ class GradientProblem(SmoothProblem):
         *,
         euclidean_gradient: Callable[..., Any] | None = None,
         preconditioner: Callable[..., Any] | None = None,
-        data: tuple = (),
+        data: tuple[Any, ...] = (),
         vectorized: bool = True,
     ) -> None:
         Problem.__init__(self, M, cost, data=data, vectorized=vectorized)
         refuse_two(self, gradient=gradient, euclidean_gradient=euclidean_gradient)
-        self.gradient = self._callable("gradient", gradient, vectorized)
-        self.euclidean_gradient = self._callable("euclidean_gradient", euclidean_gradient, vectorized)
-        self.preconditioner = self._callable("preconditioner", preconditioner, vectorized)
+        self.gradient: Callable[..., Any] | None = self._callable("gradient", gradient, vectorized)
+        self.euclidean_gradient: Callable[..., Any] | None = self._callable(
+            "euclidean_gradient", euclidean_gradient, vectorized
+        )
+        self.preconditioner: Callable[..., Any] | None = self._callable("preconditioner", preconditioner, vectorized)
 
 
 def _check_euclidean(x: Any, g: Any) -> None:

@@ -24,6 +24,11 @@ class GradientGraph:
 
     __slots__ = ("_converted", "euclidean_gradient", "gradient", "graph", "leaf")
 
+    leaf: Any
+    graph: Any
+    euclidean_gradient: Any
+    gradient: Any
+
     def __init__(self, leaf: Any, graph: Any, euclidean_gradient: Any, gradient: Any) -> None:
         self.leaf, self.graph, self.euclidean_gradient, self.gradient = leaf, graph, euclidean_gradient, gradient
         self._converted: Callable[[Any, Any], Any] | None = None
@@ -79,17 +84,19 @@ class HessianProblem(SmoothProblem):
         preconditioner: Callable[..., Any] | None = None,
         euclidean_gradient: Callable[..., Any] | None = None,
         euclidean_hessian: Callable[..., Any] | None = None,
-        data: tuple = (),
+        data: tuple[Any, ...] = (),
         vectorized: bool = True,
     ) -> None:
         Problem.__init__(self, M, cost, data=data, vectorized=vectorized)
         refuse_two(self, gradient=gradient, euclidean_gradient=euclidean_gradient)
         refuse_two(self, hessian=hessian, euclidean_hessian=euclidean_hessian)
-        self.gradient = self._callable("gradient", gradient, vectorized)
-        self.hessian = self._callable("hessian", hessian, vectorized)
-        self.preconditioner = self._callable("preconditioner", preconditioner, vectorized)
-        self.euclidean_gradient = self._callable("euclidean_gradient", euclidean_gradient, vectorized)
-        self.euclidean_hessian = self._callable("euclidean_hessian", euclidean_hessian, vectorized)
+        self.gradient: Callable[..., Any] | None = self._callable("gradient", gradient, vectorized)
+        self.hessian: Any = self._callable("hessian", hessian, vectorized)
+        self.preconditioner: Callable[..., Any] | None = self._callable("preconditioner", preconditioner, vectorized)
+        self.euclidean_gradient: Callable[..., Any] | None = self._callable(
+            "euclidean_gradient", euclidean_gradient, vectorized
+        )
+        self.euclidean_hessian: Any = self._callable("euclidean_hessian", euclidean_hessian, vectorized)
         self._last: tuple[Any, list[int], GradientGraph] | None = None
 
     @property

@@ -92,21 +92,21 @@ class LeastSquaresProblem(SmoothProblem):
         *,
         weights: torch.Tensor | None = None,
         loss: Any = None,
-        data: tuple = (),
+        data: tuple[Any, ...] = (),
         vectorized: bool = True,
     ) -> None:
         Problem.__init__(self, M, self.cost_of, data=data, vectorized=True)
         self.vectorized = vectorized
-        self.residuals = self._callable("residuals", residuals, vectorized)
+        self.residuals: Any = self._callable("residuals", residuals, vectorized)
         if isinstance(jacobian, str):
             if jacobian not in WAYS:
                 raise OptionsError(f"LeastSquaresProblem: jacobian must be callable or one of {WAYS}, got {jacobian!r}")
             self.jacobian, self.way = None, jacobian
         else:
-            self.jacobian = self._callable("jacobian", jacobian, vectorized)
+            self.jacobian: Any = self._callable("jacobian", jacobian, vectorized)
             self.way = "auto" if jacobian is None else "given"
-        self.loss = None if loss is None else checked_robust_loss(loss)
-        self.weights = None if weights is None else checked_weights(weights)
+        self.loss: Any = None if loss is None else checked_robust_loss(loss)
+        self.weights: torch.Tensor | None = None if weights is None else checked_weights(weights)
         self.columns_apart = by.ColumnsApart()
 
     # ---- cost, gradient, Hessian ------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ class PrimalDualProblem(Problem):
         adjoint_linearized_operator: Callable[..., Any] | None = None,
         diff_prox_f: Callable[..., Any] | None = None,
         diff_prox_g_dual: Callable[..., Any] | None = None,
-        data: tuple = (),
+        data: tuple[Any, ...] = (),
         vectorized: bool = True,
     ) -> None:
         Problem.__init__(self, M, cost, data=data, vectorized=vectorized)
@@ -97,15 +97,15 @@ class PrimalDualProblem(Problem):
         if prox_f is None or prox_g_dual is None:
             raise OptionsError("PrimalDualProblem: prox_f and prox_g_dual must be callable, got None")
         self.N = N
-        self.prox_f = self._callable("prox_f", prox_f, vectorized, lead=1)
-        self.diff_prox_f = self._callable("diff_prox_f", diff_prox_f, vectorized, lead=1)
-        self.prox_g_dual = self._dual_callable("prox_g_dual", prox_g_dual, vectorized)
-        self.diff_prox_g_dual = self._dual_callable("diff_prox_g_dual", diff_prox_g_dual, vectorized)
-        self.forward_operator = self._callable("forward_operator", forward_operator, vectorized)
-        self.linearized_forward_operator = self._callable(
+        self.prox_f: Any = self._callable("prox_f", prox_f, vectorized, lead=1)
+        self.diff_prox_f: Any = self._callable("diff_prox_f", diff_prox_f, vectorized, lead=1)
+        self.prox_g_dual: Any = self._dual_callable("prox_g_dual", prox_g_dual, vectorized)
+        self.diff_prox_g_dual: Any = self._dual_callable("diff_prox_g_dual", diff_prox_g_dual, vectorized)
+        self.forward_operator: Any = self._callable("forward_operator", forward_operator, vectorized)
+        self.linearized_forward_operator: Any = self._callable(
             "linearized_forward_operator", linearized_forward_operator, vectorized
         )
-        self.adjoint_linearized_operator = self._callable(
+        self.adjoint_linearized_operator: Any = self._callable(
             "adjoint_linearized_operator", adjoint_linearized_operator, vectorized
         )
         self._last: Any = None  # the graph of the operator at the last base point

@@ -46,14 +46,16 @@ class ProximalProblem(Problem):
         proximal_maps: Sequence[Callable[..., Any]],
         *,
         number_of_proxes: Sequence[int] | None = None,
-        data: tuple = (),
+        data: tuple[Any, ...] = (),
         vectorized: bool = True,
     ) -> None:
         Problem.__init__(self, M, cost, data=data, vectorized=vectorized)
         maps = (proximal_maps,) if callable(proximal_maps) else _listed("proximal_maps", proximal_maps)
         if not maps:
             raise OptionsError("ProximalProblem: proximal_maps is empty, pass at least one prox(lam, x)")
-        self.proximal_maps = tuple(self._callable("proximal map", prox, vectorized, lead=1) for prox in maps)
+        self.proximal_maps: tuple[Any, ...] = tuple(
+            self._callable("proximal map", prox, vectorized, lead=1) for prox in maps
+        )
         counts = (1,) * len(maps) if number_of_proxes is None else _listed("number_of_proxes", number_of_proxes)
         if len(counts) != len(maps) or any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in counts):
             raise OptionsError(f"ProximalProblem: number_of_proxes needs {len(maps)} ints >= 1, got {counts}")

@@ -28,7 +28,7 @@ _PASSES, _NUMBERS, _LEAST_PASSES = 32, 1 << 15, 8
 
 
 def attached_residuals(
-    residuals: Callable[..., Any], x: Any, data: tuple, *, else_none: bool
+    residuals: Callable[..., Any], x: Any, data: tuple[Any, ...], *, else_none: bool
 ) -> tuple[Any, torch.Tensor] | None:
     """Evaluate the residuals with their graph; return the tracked point and them.
 
@@ -132,17 +132,17 @@ class ColumnsApart(TorchFunctionMode):
         super().__init__()
         self.works = True
 
-    def call(self, jacobian: Callable[..., Any], arguments: tuple, r: torch.Tensor) -> Any:
+    def call(self, jacobian: Callable[..., Any], arguments: tuple[Any, ...], r: torch.Tensor) -> Any:
         """Return `jacobian(*arguments)`, for residuals `r`."""
         if self.works and r.numel() >= self.least:
             try:
                 with self:
                     return jacobian(*arguments)
             except RuntimeError:  # of `view`
-                self.works = False
+                self.works: bool = False
         return jacobian(*arguments)
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         if func is torch.stack and (args[1:], kwargs or {}) in (((-1,), {}), ((), {"dim": -1})) and args[0][0].dim():
             return torch.stack(args[0], -2).mT
         return func(*args, **(kwargs or {}))

@@ -72,14 +72,14 @@ class StochasticProblem(SmoothProblem):
         terms: int | None = None,
         batch_size: int | None = 1,
         order: EvalOrder | None = None,
-        data: tuple = (),
+        data: tuple[Any, ...] = (),
         vectorized: bool = True,
     ) -> None:
         refuse_two(self, gradient=gradient, euclidean_gradient=euclidean_gradient)
         given = {"cost": cost, "gradient": gradient, "euclidean_gradient": euclidean_gradient}
-        self.terms = _count_terms(cost, terms, data, batch_size)
-        self.batch_size = _positive("batch_size", batch_size)
-        self.order = RandomEvalOrder() if order is None else order
+        self.terms: int | None = _count_terms(cost, terms, data, batch_size)
+        self.batch_size: Any = _positive("batch_size", batch_size)
+        self.order: EvalOrder = RandomEvalOrder() if order is None else order
         if not isinstance(self.order, EvalOrder):
             raise OptionsError(f"StochasticProblem: order must be one such as LinearEvalOrder(), got {order!r}")
         # in the second and third form: name -> `part(x, chosen, *data)`
@@ -90,8 +90,10 @@ class StochasticProblem(SmoothProblem):
             everything = range(self.terms) if self._listed else torch.arange(self.terms, device="cpu")
             given = {name: self._bound(name, everything) for name in given}
         Problem.__init__(self, M, given["cost"], data=data, vectorized=vectorized or bool(self._parts))
-        self.gradient = self._callable("gradient", given["gradient"], self.vectorized)
-        self.euclidean_gradient = self._callable("euclidean_gradient", given["euclidean_gradient"], self.vectorized)
+        self.gradient: Callable[..., Any] | None = self._callable("gradient", given["gradient"], self.vectorized)
+        self.euclidean_gradient: Callable[..., Any] | None = self._callable(
+            "euclidean_gradient", given["euclidean_gradient"], self.vectorized
+        )
         self.vectorized = vectorized
         if not self.needs_graph:
             self.provides = SmoothProblem.provides  # pyright: ignore[reportAttributeAccessIssue]
@@ -146,7 +148,7 @@ class StochasticProblem(SmoothProblem):
         part = self._parts.get(name)
         return None if part is None else lambda x, *data: part(x, chosen, *data)
 
-    def _restricted(self, callables: dict[str, Any], data: tuple) -> Any:
+    def _restricted(self, callables: dict[str, Any], data: tuple[Any, ...]) -> Any:
         """Return a problem with these callables and data that counts into the same counters."""
         kind: Any = HessianProblem if self.needs_graph else GradientProblem
         part = object.__new__(kind)

@@ -41,11 +41,11 @@ class SubGradientProblem(Problem):
         cost: Callable[..., Any],
         subgradient: Callable[..., Any] | None = None,
         *,
-        data: tuple = (),
+        data: tuple[Any, ...] = (),
         vectorized: bool = True,
     ) -> None:
         Problem.__init__(self, M, cost, data=data, vectorized=vectorized)
-        self.subgradient = self._callable("subgradient", subgradient, vectorized)
+        self.subgradient: Any = self._callable("subgradient", subgradient, vectorized)
 
     def get_subgradient(self, x: Any) -> Any:
         """Return a Riemannian subgradient at `x`."""

@@ -61,7 +61,8 @@ class InverseDFP(SecantUpdate):
 
     $$H_+ = H - \frac{H y y^\top H}{y^\top H y} + \frac{s s^\top}{s^\top y}$$
 
-    Historic; recovers from bad estimates more slowly than `InverseBFGS`.
+    Historic; recovers from bad estimates more slowly than `InverseBFGS`. It lives on searches that come close to the
+    minimum along the ray: in narrow valleys `stepsize=HagerZhangLinesearch()` saves it most of its iterations.
 
     References:
         [FletcherPowell:1963]; [NocedalWright:2006], section 6.1.
@@ -77,7 +78,7 @@ class InverseDFP(SecantUpdate):
 
 
 class DFP(SecantUpdate):
-    """The update of Davidon, Fletcher and Powell, of the Hessian.
+    """The update of Davidon, Fletcher and Powell, of the Hessian; as particular as `InverseDFP` about its search.
 
     References:
         [FletcherPowell:1963]; [NocedalWright:2006], section 6.1.

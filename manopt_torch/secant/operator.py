@@ -9,6 +9,7 @@ import torch
 from manopt_torch.functional.masked import Lane
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import first_leaf, leaves
+from manopt_torch.plans.gradient_norm import gradient_norm
 
 
 class Secant(NamedTuple):
@@ -68,8 +69,7 @@ def without_pairs(p: Any, o: Any) -> Any:
 def first_scale(p: Any, o: Any) -> Any:
     r"""Return $\sigma \min\{1, 1/\lVert g\rVert\}$."""
     lane = o.lane
-    length = lane.sqrt(lane.scalar(p.M.inner(o.x, o.gradient, o.gradient)))
-    return o.initial_scale * lane.min(lane.div(1.0, length), 1.0)
+    return o.initial_scale * lane.min(lane.div(1.0, gradient_norm(p, o)), 1.0)
 
 
 def same(a: Any, b: Any) -> bool:

@@ -46,7 +46,8 @@ class AdaptiveRegularizationOptions(Options):
 
     Args:
         x: the start, shape `(*batch, *point_shape)`.
-        sigma: first weight of the cubic term; None is $100 / \sqrt{\dim\mathcal M}$, as in Manopt.jl.
+        sigma: first weight of the cubic term; None is $100 / \sqrt{\dim\mathcal M}$, as in Manopt.jl. It has the unit
+            of the cost over that of a length cubed: for a tiny cost give a tiny one, and a smaller `sigma_min`.
         sigma_min: least weight.
         eta1: least quality $\rho$ of an accepted step, the decrease of the cost over that of the model without its
             cubic term.
@@ -182,7 +183,7 @@ def adaptive_regularization_with_cubics(
     hessian: Callable[..., Any] | HessianApproximation | None = None,
     euclidean_gradient: Callable[..., Any] | None = None,
     euclidean_hessian: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     stop: StoppingCriterion | None = None,
     retraction_method: str | None = None,

@@ -143,7 +143,7 @@ class _FactorOptions:
 class _FactorProblem:
     """The problem on one factor, with the others held where they are."""
 
-    def __init__(self, p: Any, x: tuple, j: int) -> None:
+    def __init__(self, p: Any, x: tuple[Any, ...], j: int) -> None:
         self._problem, self._x, self._j = p, x, j
         self.M = p.M.manifolds[j]
         self._gradient: Any = None  # the last whole gradient asked for
@@ -188,7 +188,7 @@ def alternating_gradient_descent(
     *,
     gradient: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
     euclidean_gradient: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     inner_iterations: int = 5,
     order: EvalOrder | None = None,

@@ -27,12 +27,12 @@ from manopt_torch.plans.constrained import (
     penalty_stop,
     per_problem,
     raised_penalty,
+    solve_penalised,
 )
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
 from manopt_torch.plans.options import Options, check_range, state, strict_keywords
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion
-from manopt_torch.plans.subproblem import solve_subproblem
 from manopt_torch.problems.constrained import ConstrainedProblem, largest
 from manopt_torch.problems.gradient import GradientProblem
 from manopt_torch.solvers.quasi_newton import QuasiNewtonOptions
@@ -120,11 +120,8 @@ def _initialize(p: Any, o: AugmentedLagrangianOptions) -> None:
 @step_solver.register(AugmentedLagrangianOptions)
 def _step(p: Any, o: AugmentedLagrangianOptions, i: int) -> None:
     mu, lam = o.inequality_multipliers, o.equality_multipliers
-    rho = per_problem(o, o.penalty)
-    assert o.sub_solver is not None  # filled in at construction
-    x = solve_subproblem(p, o, augmented_lagrangian(p, mu, lam, rho), o.sub_solver, o.tolerance)
-    at = p.evaluate(x)
-    each = rho.unsqueeze(-1)
+    x, at, penalty = solve_penalised(p, o, lambda rho: augmented_lagrangian(p, mu, lam, rho))
+    each = per_problem(o, penalty).unsqueeze(-1)
     progress = o.lane.scalar(largest(torch.maximum(-mu / each, at.inequality).abs(), at.equality.abs()))
     mu = (mu + each * at.inequality).clamp(0.0, o.largest_multiplier)
     lam = (lam + each * at.equality).clamp(o.least_multiplier, o.largest_multiplier)
@@ -133,7 +130,7 @@ def _step(p: Any, o: AugmentedLagrangianOptions, i: int) -> None:
     commit(
         o,
         **measured(p, x, at, mu, lam),
-        penalty=raised_penalty(o, vain),
+        penalty=raised_penalty(o, penalty, vain),
         tolerance=lowered(o, "tolerance"),
         progress=progress,
     )
@@ -172,7 +169,7 @@ def augmented_lagrangian_method(
     *,
     inequality: Callable[..., Any] | None = None,
     equality: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     sub_solver: Options | None = None,
     initial_inequality_multiplier: float | torch.Tensor = 1.0,

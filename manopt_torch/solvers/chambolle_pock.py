@@ -170,7 +170,7 @@ def chambolle_pock(
     *,
     forward_operator: Callable[..., Any] | None = None,
     linearized_forward_operator: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     variant: str = "exact",
     primal_stepsize: Any = 8**-0.5,

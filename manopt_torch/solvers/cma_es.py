@@ -212,7 +212,7 @@ def cma_es(
     cost: Callable[..., Any],
     x: Any,
     *,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     population_size: int | None = None,
     sigma: float = 1.0,

@@ -187,7 +187,7 @@ def conjugate_gradient(
     gradient: Callable[..., Any] | None = None,
     euclidean_gradient: Callable[..., Any] | None = None,
     preconditioner: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     coefficient: ConjugateCoefficient | None = None,
     restart: RestartCondition | None = None,

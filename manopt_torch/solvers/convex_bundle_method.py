@@ -165,7 +165,7 @@ def convex_bundle_method(
     x: Any,
     *,
     subgradient: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     bundle_size: int = 25,
     diameter: float = math.pi / 3,

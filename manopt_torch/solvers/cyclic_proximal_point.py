@@ -115,7 +115,7 @@ def cyclic_proximal_point(
     x: Any,
     *,
     number_of_proxes: Sequence[int] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     proximal_parameter: Callable[[int], Any] | None = None,
     order: EvalOrder | None = None,

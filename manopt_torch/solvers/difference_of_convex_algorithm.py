@@ -114,7 +114,7 @@ def difference_of_convex_algorithm(
     h: Callable[..., Any] | None = None,
     gradient: Callable[..., Any] | None = None,
     gradient_g: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     sub_options: Options | None = None,
     sub_solver: Callable[..., Any] | None = None,

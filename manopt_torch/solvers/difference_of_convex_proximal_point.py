@@ -150,7 +150,7 @@ def difference_of_convex_proximal_point(
     h: Callable[..., Any] | None = None,
     gradient: Callable[..., Any] | None = None,
     gradient_g: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     proximal_parameter: float | Callable[[int], Any] = 0.5,
     sub_options: Options | None = None,

@@ -215,7 +215,7 @@ def dogleg(
     jacobian: Callable[..., Any] | str | None = None,
     weights: torch.Tensor | None = None,
     loss: Any = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     initial_radius: float = 1.0,
     max_radius: float = float("inf"),

@@ -133,7 +133,7 @@ def _in_product(p: Any, o: DouglasRachfordOptions) -> bool:
     return o.parallel or len(p.proximal_maps) > 2
 
 
-def _copies(p: Any, o: DouglasRachfordOptions, points: list) -> Any:
+def _copies(p: Any, o: DouglasRachfordOptions, points: list[Any]) -> Any:
     """Lay one point for each part side by side, on an axis after the batch axes."""
     axis = len(o.lane.shape)
     return map_leaves(lambda *parts: torch.stack(parts, axis), *points)
@@ -160,7 +160,7 @@ def douglas_rachford(
     proximal_maps: Sequence[Callable[..., Any]],
     x: Any,
     *,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     proximal_parameter: float | Callable[[int], Any] = 1.0,
     relaxation: float | Callable[[int], Any] = 0.9,

@@ -27,12 +27,12 @@ from manopt_torch.plans.constrained import (
     penalty_stop,
     per_problem,
     raised_penalty,
+    solve_penalised,
 )
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
 from manopt_torch.plans.options import Options, check_range, state, strict_keywords
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion
-from manopt_torch.plans.subproblem import solve_subproblem
 from manopt_torch.problems.constrained import ConstrainedProblem, ConstrainedValues
 from manopt_torch.problems.gradient import GradientProblem
 from manopt_torch.solvers.quasi_newton import QuasiNewtonOptions
@@ -113,29 +113,28 @@ def _initialize(p: Any, o: ExactPenaltyOptions) -> None:
     begin(p, o)
     full = o.lane.full
     o.penalty, o.width, o.tolerance = full(o.initial_penalty), full(o.initial_width), full(o.initial_tolerance)
-    evaluate_start(p, o, lambda at: _multipliers(o, at))
+    evaluate_start(p, o, lambda at: _multipliers(o, at, o.penalty))
 
 
 @step_solver.register(ExactPenaltyOptions)
 def _step(p: Any, o: ExactPenaltyOptions, i: int) -> None:
-    assert o.sub_solver is not None and o.smoothing is not None  # filled in at construction
-    subproblem = penalised(p, o.smoothing, per_problem(o, o.penalty), per_problem(o, o.width))
-    x = solve_subproblem(p, o, subproblem, o.sub_solver, o.tolerance)
-    at = p.evaluate(x)
-    new = measured(p, x, at, *_multipliers(o, at))
+    smoothing, u = o.smoothing, per_problem(o, o.width)
+    assert smoothing is not None  # filled in at construction
+    x, at, penalty = solve_penalised(p, o, lambda rho: penalised(p, smoothing, rho, u))
+    new = measured(p, x, at, *_multipliers(o, at, penalty))
     commit(
         o,
         **new,
-        penalty=raised_penalty(o, o.lane.scalar(new["violation"]) > o.width),
+        penalty=raised_penalty(o, penalty, o.lane.scalar(new["violation"]) > o.width),
         width=lowered(o, "width"),
         tolerance=lowered(o, "tolerance"),
     )
 
 
-def _multipliers(o: ExactPenaltyOptions, at: ConstrainedValues) -> tuple[torch.Tensor, torch.Tensor]:
+def _multipliers(o: ExactPenaltyOptions, at: ConstrainedValues, penalty: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the weights with which the gradients of the constraints stand in that of the sub problem."""
     assert o.smoothing is not None
-    rho, u = per_problem(o, o.penalty).unsqueeze(-1), per_problem(o, o.width).unsqueeze(-1)
+    rho, u = per_problem(o, penalty).unsqueeze(-1), per_problem(o, o.width).unsqueeze(-1)
     return rho * o.smoothing.inequality_slope(at.inequality, u), rho * o.smoothing.equality_slope(at.equality, u)
 
 
@@ -171,7 +170,7 @@ def exact_penalty_method(
     *,
     inequality: Callable[..., Any] | None = None,
     equality: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     smoothing: Smoothing | None = None,
     sub_solver: Options | None = None,

@@ -162,7 +162,7 @@ def frank_wolfe(
     oracle: Any,
     gradient: Callable[..., Any] | None = None,
     euclidean_gradient: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     stepsize: Stepsize | None = None,
     stop: StoppingCriterion | None = None,

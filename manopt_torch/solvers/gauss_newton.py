@@ -176,7 +176,7 @@ def gauss_newton(
     jacobian: Callable[..., Any] | str | None = None,
     weights: torch.Tensor | None = None,
     loss: Any = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     stepsize: Stepsize | None = None,
     linear_solver: LinearSolver | None = None,

@@ -212,7 +212,7 @@ def interior_point_newton(
     *,
     inequality: Callable[..., Any] | None = None,
     equality: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     initial_inequality_multiplier: float | torch.Tensor = 1.0,
     initial_equality_multiplier: float | torch.Tensor = 0.0,

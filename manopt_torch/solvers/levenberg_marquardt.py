@@ -201,7 +201,7 @@ def levenberg_marquardt(
     jacobian: Callable[..., Any] | str | None = None,
     weights: Any = None,
     loss: Any = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     damping: Damping | None = None,
     initial_damping: float | None = None,

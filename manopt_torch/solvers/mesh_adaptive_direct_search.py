@@ -151,7 +151,7 @@ def mesh_adaptive_direct_search(
     cost: Callable[..., Any],
     x: Any,
     *,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     scale: float | None = None,
     generator: torch.Generator | None = None,

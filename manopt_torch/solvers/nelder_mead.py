@@ -125,7 +125,7 @@ def _step(p: Any, o: NelderMeadOptions, i: int) -> None:
     _replace(p, o, vectors, new, shrinks)
 
 
-def _candidates(p: Any, o: NelderMeadOptions, vectors: Any) -> tuple[Callable[[Any], tuple], Any]:
+def _candidates(p: Any, o: NelderMeadOptions, vectors: Any) -> tuple[Callable[[Any], tuple[Any, ...]], Any]:
     """Return what evaluates a candidate of each problem, and what stands for each of the four kinds of them.
 
     An evaluation gives cost and point, and in a lone run the tangent vector that leads there.
@@ -151,7 +151,7 @@ def _candidates(p: Any, o: NelderMeadOptions, vectors: Any) -> tuple[Callable[[A
     return one, range(4)
 
 
-def _replace(p: Any, o: NelderMeadOptions, vectors: Any, new: tuple, shrinks: Any) -> None:
+def _replace(p: Any, o: NelderMeadOptions, vectors: Any, new: tuple[Any, ...], shrinks: Any) -> None:
     """Put the new point in the place of the worst one; shrink the simplices that found none."""
     lane, axis, k = o.lane, len(o.lane.shape), p.M.dim + 1
     # one that is accepted costs less than the worst
@@ -218,7 +218,7 @@ def nelder_mead(
     x: Any = None,
     *,
     population: Any = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     size: float = 0.1,
     reflection: float = 1.0,

@@ -200,7 +200,7 @@ def particle_swarm(
     x: Any = None,
     *,
     swarm: Any = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     swarm_size: int = 100,
     inertia: float = 0.65,

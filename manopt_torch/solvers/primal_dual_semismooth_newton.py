@@ -180,7 +180,7 @@ def primal_dual_semismooth_newton(
     forward_operator: Callable[..., Any] | None = None,
     linearized_forward_operator: Callable[..., Any] | None = None,
     adjoint_linearized_operator: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     primal_stepsize: Any = 8**-0.5,
     dual_stepsize: Any = 8**-0.5,

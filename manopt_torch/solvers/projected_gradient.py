@@ -197,7 +197,7 @@ def projected_gradient(
     projection: Callable[..., Any],
     gradient: Callable[..., Any] | None = None,
     euclidean_gradient: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     stepsize: ConstantStepsize | DecreasingStepsize | None = None,
     stop: StoppingCriterion | None = None,

@@ -190,7 +190,7 @@ def proximal_bundle_method(
     x: Any,
     *,
     subgradient: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     bundle_size: int = 50,
     initial_parameter: float = 0.5,

@@ -183,7 +183,7 @@ def proximal_gradient(
     nonsmooth: Callable[..., Any] | None = None,
     gradient: Callable[..., Any] | None = None,
     euclidean_gradient: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     acceleration: bool = False,
     initial_stepsize: float = 1.0,

@@ -112,7 +112,7 @@ def proximal_point(
     x: Any,
     *,
     prox: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     proximal_parameter: float | Callable[[int], Any] = 1.0,
     stop: StoppingCriterion | None = None,

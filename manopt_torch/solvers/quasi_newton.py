@@ -204,7 +204,7 @@ def quasi_newton(
     gradient: Callable[..., Any] | None = None,
     euclidean_gradient: Callable[..., Any] | None = None,
     preconditioner: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     direction_update: SecantUpdate | None = None,
     memory_size: int | None = None,

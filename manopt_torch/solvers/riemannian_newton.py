@@ -203,7 +203,7 @@ def riemannian_newton(
     preconditioner: Callable[..., Any] | None = None,
     euclidean_gradient: Callable[..., Any] | None = None,
     euclidean_hessian: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     stepsize: Stepsize | None = None,
     sufficient_decrease: float = 1e-4,

@@ -91,7 +91,7 @@ def steepest_descent(
     *,
     gradient: Callable[..., Any] | None = None,
     euclidean_gradient: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     direction: DirectionRule | None = None,
     stepsize: Stepsize | None = None,

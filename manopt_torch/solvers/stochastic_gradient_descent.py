@@ -118,7 +118,7 @@ def stochastic_gradient_descent(
     terms: int | None = None,
     batch_size: int | None = 1,
     order: EvalOrder | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     direction: DirectionRule | None = None,
     stepsize: Stepsize | None = None,

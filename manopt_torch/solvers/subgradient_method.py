@@ -106,7 +106,7 @@ def subgradient_method(
     x: Any,
     *,
     subgradient: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     stepsize: Stepsize | None = None,
     stop: StoppingCriterion | None = None,

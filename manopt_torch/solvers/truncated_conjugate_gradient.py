@@ -179,7 +179,7 @@ def truncated_conjugate_gradient(
     preconditioner: Callable[..., Any] | None = None,
     euclidean_gradient: Callable[..., Any] | None = None,
     euclidean_hessian: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     trust_region_radius: float | None = None,
     theta: float = 1.0,

@@ -228,7 +228,7 @@ def trust_regions(
     preconditioner: Callable[..., Any] | None = None,
     euclidean_gradient: Callable[..., Any] | None = None,
     euclidean_hessian: Callable[..., Any] | None = None,
-    data: tuple = (),
+    data: tuple[Any, ...] = (),
     vectorized: bool = True,
     stop: StoppingCriterion | None = None,
     retraction_method: str | None = None,

@@ -32,6 +32,9 @@ class ConstantStepsize(Stepsize):
         0.5
     """
 
+    length: torch.Tensor | float
+    type: str
+
     def __init__(self, length: float | torch.Tensor = 1.0, *, type: str = "relative") -> None:
         if not isinstance(length, torch.Tensor) and not (isinstance(length, (int, float)) and 0 < length < math.inf):
             raise OptionsError(f"ConstantStepsize: length must be a positive number, got {length!r}")

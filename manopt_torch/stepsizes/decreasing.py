@@ -34,6 +34,13 @@ class DecreasingStepsize(Stepsize):
         0.5
     """
 
+    length: float
+    factor: float
+    subtrahend: float
+    exponent: float
+    shift: float
+    type: str
+
     def __init__(
         self,
         length: float = 1.0,

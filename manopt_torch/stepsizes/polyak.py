@@ -49,6 +49,8 @@ class PolyakStepsize(Stepsize):
         tensor(True)
     """
 
+    initial_cost_estimate: torch.Tensor | float
+
     def __init__(
         self,
         gamma: float | Callable[[int], float] | None = None,

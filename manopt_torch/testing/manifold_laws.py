@@ -191,7 +191,11 @@ def batch_laws(M: Manifold, s: Sample) -> Iterator[Finding]:
     if not batch:
         return
     last = tuple(n - 1 for n in batch)
-    calls: list[tuple[str, tuple]] = [("inner", (s.x, s.u, s.v)), ("project_point", (s.z,)), ("retract", (s.x, s.u))]
+    calls: list[tuple[str, tuple[Any, ...]]] = [
+        ("inner", (s.x, s.u, s.v)),
+        ("project_point", (s.z,)),
+        ("retract", (s.x, s.u)),
+    ]
     calls += [("project_tangent", (s.x, s.z)), ("egrad2rgrad", (s.x, s.z)), ("ehess2rhess", (s.x, s.z, s.w, s.u))]
     calls += [("transport", (s.x, s.y, s.u)), ("basis", (s.x,)), ("to_coordinates", (s.x, s.u))]
     calls += [("exp", (s.x, s.u, s.radius.expand(batch)))] if M.has_exp else []

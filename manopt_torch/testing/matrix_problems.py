@@ -12,11 +12,11 @@ _PLANES = Grassmann(4, 2)
 _ELLIPSES = SymmetricPositiveDefinite(2)
 
 
-def _orthogonal(batch: tuple, n: int, generator: torch.Generator) -> torch.Tensor:
+def _orthogonal(batch: tuple[int, ...], n: int, generator: torch.Generator) -> torch.Tensor:
     return torch.linalg.qr(torch.randn((*batch, n, n), generator=generator, dtype=torch.float64, device="cpu")).Q
 
 
-def _between(bounds: list[tuple[float, float]], batch: tuple, generator: torch.Generator) -> torch.Tensor:
+def _between(bounds: list[tuple[float, float]], batch: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
     """Draw a number within each of the bounds, shape `(*batch, len(bounds))`."""
     low, high = torch.tensor(bounds, dtype=torch.float64, device="cpu").T
     draws = torch.rand((*batch, len(bounds)), generator=generator, dtype=torch.float64, device="cpu")
@@ -30,7 +30,7 @@ def _half_square(r: torch.Tensor) -> torch.Tensor:
 # ---- frames ---------------------------------------------------------------------------------------------------------
 
 
-def _draw_rectangle(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+def _draw_rectangle(batch: tuple[int, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     """Draw 4 x 2 matrices with singular values around one, which are the eigenvalues of the Hessian at the frame."""
     values = _between([(1.2, 1.4), (1.0, 1.2)], batch, generator)
     left, right = (_orthogonal(batch, n, generator) for n in (4, 2))
@@ -53,7 +53,7 @@ def _nearest_frame(c: torch.Tensor) -> torch.Tensor:
 # ---- subspaces ------------------------------------------------------------------------------------------------------
 
 
-def _draw_nearly_projector(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+def _draw_nearly_projector(batch: tuple[int, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     values = _between([(0.0, 0.1), (0.1, 0.2), (1.0, 1.1), (1.1, 1.2)], batch, generator)
     q = _orthogonal(batch, 4, generator)
     b = (q * values[..., None, :]) @ q.mT
@@ -80,7 +80,7 @@ def _leading_plane(b: torch.Tensor) -> torch.Tensor:
 # ---- matrices of low rank -------------------------------------------------------------------------------------------
 
 
-def _draw_nearly_low_rank(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+def _draw_nearly_low_rank(batch: tuple[int, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     values = _between([(1.8, 2.2), (1.2, 1.6), (0.1, 0.3)], batch, generator)
     left, right = (_orthogonal(batch, n, generator) for n in (4, 3))
     return ((left[..., :3] * values[..., None, :]) @ right,)
@@ -102,7 +102,7 @@ def _best_of_rank_two(a: torch.Tensor) -> Any:
 # ---- positive definite matrices -------------------------------------------------------------------------------------
 
 
-def _draw_matrices(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+def _draw_matrices(batch: tuple[int, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     """Draw two positive definite matrices with eigenvalues between 1/2 and 2 or so."""
     half = 0.3 * torch.randn((*batch, 2, 2, 2), generator=generator, dtype=torch.float64, device="cpu")
     a, b = torch.linalg.matrix_exp(half + half.mT).unbind(-3)

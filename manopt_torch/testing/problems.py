@@ -45,7 +45,7 @@ def _zero(*data: torch.Tensor) -> torch.Tensor:
 # ---- Euclidean ------------------------------------------------------------------------------------------------------
 
 
-def _draw_quadratic(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+def _draw_quadratic(batch: tuple[int, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     return _uniform(1.0, 3.0, *batch, 3, generator=generator), _normal(*batch, 3, generator=generator)
 
 
@@ -66,7 +66,7 @@ def _rosenbrock(x: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
     return a[..., 0] * (first.square() - second).square() + (first - 1).square()
 
 
-def _rosenbrock_start(batch: tuple, generator: torch.Generator, a: torch.Tensor) -> torch.Tensor:
+def _rosenbrock_start(batch: tuple[int, ...], generator: torch.Generator, a: torch.Tensor) -> torch.Tensor:
     # the start of Manopt's example, moved a little for each problem of a batch
     at = a.new_tensor([0.1, 0.2]).expand(*batch, 2)
     return at + 0.1 * _normal(*batch, 2, generator=generator) if batch else at.clone()
@@ -75,7 +75,7 @@ def _rosenbrock_start(batch: tuple, generator: torch.Generator, a: torch.Tensor)
 # ---- spheres --------------------------------------------------------------------------------------------------------
 
 
-def _draw_direction(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+def _draw_direction(batch: tuple[int, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     c = _normal(*batch, 3, generator=generator)
     return (c / c.norm(dim=-1, keepdim=True) * _uniform(1.0, 2.0, *batch, 1, generator=generator),)
 
@@ -88,7 +88,7 @@ def _opposite(c: torch.Tensor) -> torch.Tensor:
     return -c / c.norm(dim=-1, keepdim=True)
 
 
-def _draw_symmetric(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+def _draw_symmetric(batch: tuple[int, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     """Draw symmetric 4 x 4 matrices with one low eigenvalue, so that the lowest eigenvector is found fast."""
     q = torch.linalg.qr(_normal(*batch, 4, 4, generator=generator)).Q
     low = q.new_tensor([-1.0, 0.5, 0.75, 1.0])
@@ -116,7 +116,7 @@ def _least_eigenvalue(a: torch.Tensor) -> torch.Tensor:
 # ---- circle, products, powers ---------------------------------------------------------------------------------------
 
 
-def _draw_angles(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+def _draw_angles(batch: tuple[int, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     """Draw five angles within a quarter turn on both sides of a centre; there the mean is that of numbers."""
     centre = _uniform(-2.0, 2.0, *batch, 1, generator=generator)
     return (wrap_angle(centre + _uniform(-0.7, 0.7, *batch, 5, generator=generator)),)
@@ -136,15 +136,15 @@ def _angle_minimum(angles: torch.Tensor) -> torch.Tensor:
     return 0.15 * (unrolled - unrolled.mean(-1, keepdim=True)).square().sum(-1)
 
 
-def _draw_pair(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+def _draw_pair(batch: tuple[int, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     return (*_draw_direction(batch, generator), _normal(*batch, 2, generator=generator))
 
 
-def _pair_cost(x: tuple, c: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def _pair_cost(x: tuple[torch.Tensor, ...], c: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return _linear(x[0], c) + 0.5 * (x[1] - b).square().sum(-1)
 
 
-def _draw_directions(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+def _draw_directions(batch: tuple[int, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     return _draw_direction((*batch, 2), generator)
 
 
@@ -155,7 +155,7 @@ def _power_cost(x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
 # ---- hyperbolic space -----------------------------------------------------------------------------------------------
 
 
-def _draw_hyperbolic(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+def _draw_hyperbolic(batch: tuple[int, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     """Draw points near the origin, where the Minkowski form and the Euclidean one do not differ much."""
     return (Hyperboloid(3).project_point(0.3 * _normal(*batch, 3, generator=generator)),)
 

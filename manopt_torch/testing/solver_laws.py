@@ -39,6 +39,9 @@ class Setting:
 class StopFirst(StoppingCriterion):
     """Stop the first of two problems after some steps, and both after some more."""
 
+    first: int
+    both: int
+
     def __init__(self, first: int, both: int) -> None:
         self.first, self.both = first, both
 

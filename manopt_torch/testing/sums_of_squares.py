@@ -12,7 +12,7 @@ def _normal(*shape: int, generator: torch.Generator) -> torch.Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
 
 
-def _draw_linear_fit(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+def _draw_linear_fit(batch: tuple[int, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     return _normal(*batch, 6, 3, generator=generator), _normal(*batch, 6, generator=generator)
 
 
@@ -24,7 +24,7 @@ def _linear_solution(A: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return torch.linalg.lstsq(A, b[..., None]).solution[..., 0]
 
 
-def _draw_targets(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+def _draw_targets(batch: tuple[int, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     """Draw points around the sphere, none of them close to its centre."""
     c = _normal(*batch, 3, generator=generator)
     length = 0.7 + 0.8 * torch.rand((*batch, 1), generator=generator, dtype=torch.float64, device="cpu")
@@ -35,7 +35,7 @@ def _offset(x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
     return x - c
 
 
-def _draw_point_clouds(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+def _draw_point_clouds(batch: tuple[int, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     """Draw four points in space, and the same turned by less than half a right angle and moved a little."""
     a = _normal(*batch, 3, 4, generator=generator)
     turn = 0.3 * _normal(*batch, 3, 3, generator=generator)
@@ -54,11 +54,11 @@ def _alignment(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (u * sign[..., None, :]) @ vh
 
 
-def _draw_pair(batch: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+def _draw_pair(batch: tuple[int, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
     return (*_draw_targets(batch, generator), _normal(*batch, 2, generator=generator))
 
 
-def _pair_offsets(x: tuple, c: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def _pair_offsets(x: tuple[torch.Tensor, ...], c: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return torch.cat([x[0] - c, x[1] - b], -1)
 
 

@@ -103,6 +103,7 @@ from manopt_torch.training.modules.wrap import MakeClosure as MakeClosure
 from manopt_torch.training.modules.wrap import SetGrad as SetGrad
 from manopt_torch.training.modules.wrap import Wrap as Wrap
 from manopt_torch.training.optimizer_module import OptimizerModule as OptimizerModule
+from manopt_torch.training.poisson import PoissonNLLLoss as PoissonNLLLoss
 from manopt_torch.training.selection import AllSelectionStrategy as AllSelectionStrategy
 from manopt_torch.training.selection import LayerSelectionStrategy as LayerSelectionStrategy
 from manopt_torch.training.selection import ParamSelectionStrategy as ParamSelectionStrategy

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from manopt_torch.errors import ShapeError
+from manopt_torch.errors import OptionsError, ShapeError
 
 
 def leaves(tree: Any) -> list[torch.Tensor]:
@@ -51,6 +51,21 @@ def call(model: Callable[..., Any], inputs: Any) -> Any:
     """Call a model."""
     args, kwargs = arguments(inputs)
     return model(*args, **kwargs)
+
+
+def pair_of(batch: Any, device: torch.device | None, source: str) -> tuple[Any, Any]:
+    """Return inputs and targets of a batch, on a device.
+
+    Raises:
+        OptionsError: if the batch is no pair; it names the source.
+    """
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        size = f" of {len(batch)}" if isinstance(batch, (tuple, list)) else ""
+        raise OptionsError(f"{source} must yield pairs of inputs and targets, got a {type(batch).__name__}{size}")
+    inputs, targets = batch
+    if device is None:
+        return inputs, targets
+    return mapped(lambda t: t.to(device), inputs), mapped(lambda t: t.to(device), targets)
 
 
 def samples(inputs: Any, targets: Any) -> int:

@@ -68,23 +68,23 @@ class BatchSource(KnownKeywords):
         self._rows = _rows_of(self._arrays, axis)
         size = batch_size if batch_size and batch_size > 0 else self._rows
         self._cuts = [(start, min(start + size, self._rows)) for start in range(0, self._rows, size or 1)]
-        self.batches = batches or (_calls(inputs) if callable(inputs) else len(self._cuts) or 1)
-        self._ahead: Iterator[tuple] = iter(())
+        self.batches: int = batches or (_calls(inputs) if callable(inputs) else len(self._cuts) or 1)
+        self._ahead: Iterator[tuple[Any, ...]] = iter(())
 
     def __len__(self) -> int:
         return self.batches
 
-    def __iter__(self) -> Iterator[tuple]:
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
         for _ in range(self.batches):
             yield self._next()
 
-    def first(self) -> tuple:
+    def first(self) -> tuple[Any, ...]:
         """Return the batch that comes next, and leave it to come."""
         batch = self._next()
         self._ahead = chain([batch], self._ahead)
         return batch
 
-    def _next(self) -> tuple:
+    def _next(self) -> tuple[Any, ...]:
         batch = next(self._ahead, None)
         if batch is not None:
             return batch
@@ -95,7 +95,7 @@ class BatchSource(KnownKeywords):
         self._ahead = self._round()
         return next(self._ahead)
 
-    def _round(self) -> Iterator[tuple]:
+    def _round(self) -> Iterator[tuple[Any, ...]]:
         """Yield every row once."""
         order = self._permutation(self._rows) if self.shuffle == "rows" else None
         turns = self._permutation(len(self._cuts)) if self.shuffle == "batches" else None
@@ -140,7 +140,7 @@ def tensor_of(value: Any) -> torch.Tensor:
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
-def arguments(item: Any) -> tuple:
+def arguments(item: Any) -> tuple[Any, ...]:
     """Return what was given for a batch as arguments of the loss: the parts of a tuple or list, or one argument."""
     parts = item if isinstance(item, (tuple, list)) else () if item is None else (item,)
     return tuple(tensor_of(part) if isinstance(part, np.ndarray) else part for part in parts)
@@ -152,11 +152,11 @@ class _Walk:
     def __init__(self, iterable: Iterable[Any], batches: int | None) -> None:
         self._iterable, self._batches = iterable, batches
 
-    def __iter__(self) -> Iterator[tuple]:
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return map(arguments, islice(self._iterable, self._batches))
 
 
-def source_of(data: Any, cut: bool, batches: int | None, **how: Any) -> Iterable[tuple]:
+def source_of(data: Any, cut: bool, batches: int | None, **how: Any) -> Iterable[tuple[Any, ...]]:
     """Return what yields the batches of an epoch whenever it is walked.
 
     Args:
@@ -185,7 +185,7 @@ def source_of(data: Any, cut: bool, batches: int | None, **how: Any) -> Iterable
     return _Walk(data, batches)
 
 
-def first_of(source: Iterable[tuple]) -> tuple:
+def first_of(source: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
     """Return the first batch of an epoch, which a walk will still find there.
 
     Raises:
@@ -197,7 +197,7 @@ def first_of(source: Iterable[tuple]) -> tuple:
     return batch
 
 
-def _holds_batches(data: list | tuple) -> bool:
+def _holds_batches(data: list[Any] | tuple[Any, ...]) -> bool:
     """Tell whether a list holds argument tuples: `[[y]]` and `[[]]`, but not `[y]` or `[[1.0, 2.0]]`."""
     arrays = (torch.Tensor, np.ndarray)
     return bool(data) and all(

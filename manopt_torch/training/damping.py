@@ -170,7 +170,7 @@ class StandardDampingStrategy(KnownKeywords):
 
     def load_state_dict(self, state: dict[str, float]) -> None:
         """Take over the state of a checkpoint."""
-        self.damping_factor = float(state["damping_factor"])
+        self.damping_factor: float = float(state["damping_factor"])
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.damping_factor:g}, damping_mode={self.damping_mode!r})"

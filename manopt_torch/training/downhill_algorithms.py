@@ -48,7 +48,12 @@ def _adadelta(learning_rate: float, *, rms_halflife: float = 14, rms_regularizer
 
 
 def _esgd(
-    learning_rate: float, *, rms_halflife: float = 14, rms_regularizer: float = 1e-8, probe: Any = "normal", seed=0
+    learning_rate: float,
+    *,
+    rms_halflife: float = 14,
+    rms_regularizer: float = 1e-8,
+    probe: Any = "normal",
+    seed: int = 0,
 ) -> Rules:
     rule = EquilibratedRule(from_halflife(rms_halflife), rms_regularizer, probe, seed)
     return [rule, ScaleRule(learning_rate)]

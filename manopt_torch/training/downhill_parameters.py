@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.euclidean import Euclidean
 from manopt_torch.manifolds.power import Power
 from manopt_torch.manifolds.product import Product
+from manopt_torch.training.evaluation import evaluating
 
 Named = list[tuple[str, torch.Tensor]]
 
@@ -33,8 +34,8 @@ class Parameters:
             raise OptionsError("there are no parameters to train: give tensors with requires_grad=True as params=")
         for name, tensor in named:
             _check_parameter(name, tensor)
-        self.names = tuple(name for name, _ in named)
-        self.tensors = tuple(tensor for _, tensor in named)
+        self.names: tuple[str, ...] = tuple(name for name, _ in named)
+        self.tensors: tuple[torch.Tensor, ...] = tuple(tensor for _, tensor in named)
         if len({id(tensor) for tensor in self.tensors}) < len(named) or len(set(self.names)) < len(named):
             raise OptionsError(f"params: a parameter or a name occurs twice in {', '.join(self.names)}")
         self.M = Product(*map(_manifold_of, self.tensors))
@@ -74,14 +75,8 @@ class Parameters:
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """Put the module into evaluation mode for a block, and each of its parts back into its own mode after it."""
-        parts = [] if self._module is None else [(part, part.training) for part in self._module.modules()]
-        for part, _ in parts:
-            part.training = False
-        try:
+        with nullcontext() if self._module is None else evaluating(self._module):
             yield
-        finally:
-            for part, mode in parts:
-                part.training = mode
 
     @torch.no_grad()
     def set(self, values: Iterable[Any]) -> None:
@@ -147,7 +142,7 @@ def named_parameters(params: Any, loss: Callable[..., Any]) -> Named:
     return named
 
 
-def parameters_of(loss: Callable[..., Any], batch: tuple) -> Named:
+def parameters_of(loss: Callable[..., Any], batch: tuple[Any, ...]) -> Named:
     """Find the parameters that a loss depends on, in the order in which its graph uses them."""
     with torch.enable_grad():
         value = loss(*batch)

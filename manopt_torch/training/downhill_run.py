@@ -107,7 +107,7 @@ class Downhill:
         hyper = {name: settings[name] for name in keywords_of(self.algo, self.formulas)}
         return composition(self.algo, self.formulas, hyper)
 
-    def _updates(self, rule: DirectionRule, first: Callable[[], tuple]) -> Updates:
+    def _updates(self, rule: DirectionRule, first: Callable[[], tuple[Any, ...]]) -> Updates:
         """Bind a rule to the parameters; if they are to be found in the graph of the loss, `first` gives a batch."""
         if self._parameters is None:
             self._parameters = Parameters(parameters_of(self.loss, first()))
@@ -183,13 +183,17 @@ class Downhill:
         batches = settings["valid_batches"] or (settings["train_batches"] if valid is None else None)
         validating = source_of(train if valid is None else valid, cut, batches, **how)
         updates = self._updates(self._rule(settings), lambda: first_of(validating))
-        self.watch = Patience(settings["patience"], settings["min_improvement"])
+        self.watch: Patience = Patience(settings["patience"], settings["min_improvement"])
         self.watch.best = updates.parameters.snapshot()
         self.epochs, self.reason, self.validations = 0, "running", []
         return self._epochs(updates, training, validating, settings)
 
     def _epochs(
-        self, updates: Updates, training: Iterable[tuple], validating: Iterable[tuple], settings: dict[str, Any]
+        self,
+        updates: Updates,
+        training: Iterable[tuple[Any, ...]],
+        validating: Iterable[tuple[Any, ...]],
+        settings: dict[str, Any],
     ) -> Iterator[Pair]:
         every, tell = settings["validate_every"], settings["print"] or _silent
         self._announce(tell, settings)
@@ -220,10 +224,10 @@ class Downhill:
         if epochs is not None and self.epochs >= epochs:
             self.reason = f"{epochs} epochs made"
         elif steps is not None and updates.steps >= steps:
-            self.reason = f"{steps} steps made"
+            self.reason: str = f"{steps} steps made"
         return self.reason != "running"
 
-    def _train(self, updates: Updates, training: Iterable[tuple], max_steps: int | None) -> dict[str, float]:
+    def _train(self, updates: Updates, training: Iterable[tuple[Any, ...]], max_steps: int | None) -> dict[str, float]:
         means = Means()
         for batch in training:
             value = updates.evaluate(batch)
@@ -233,14 +237,16 @@ class Downhill:
                 break
         return means.read()
 
-    def _validate(self, updates: Updates, validating: Iterable[tuple], tell: Callable[[str], Any]) -> dict[str, float]:
+    def _validate(
+        self, updates: Updates, validating: Iterable[tuple[Any, ...]], tell: Callable[[str], Any]
+    ) -> dict[str, float]:
         valid = self._means(updates, validating)
         improved = self.watch.see(valid, updates.parameters.snapshot())
         self.validations.append(valid["loss"])
         tell(_line(f"validation {len(self.validations) - 1}", valid) + (" *" if improved else ""))
         return valid
 
-    def _means(self, updates: Updates, data: Iterable[tuple]) -> dict[str, float]:
+    def _means(self, updates: Updates, data: Iterable[tuple[Any, ...]]) -> dict[str, float]:
         """Return the means of the monitors over batches, without an update."""
         means = Means()
         with updates.parameters.evaluating():
@@ -251,7 +257,7 @@ class Downhill:
             raise OptionsError("the data are empty: there is no batch to validate on; for a loss of nothing give [[]]")
         return found
 
-    def _loss_of(self, updates: Updates, batch: tuple) -> torch.Tensor:
+    def _loss_of(self, updates: Updates, batch: tuple[Any, ...]) -> torch.Tensor:
         """Return the loss of a validation batch, with the gradient only if it is watched."""
         if self.monitor_gradients:
             return updates.evaluate(batch)
@@ -260,7 +266,7 @@ class Downhill:
         updates.problem.check_cost(value, ())
         return value
 
-    def _watched(self, updates: Updates, batch: tuple, loss: torch.Tensor) -> Iterator[tuple[str, Any]]:
+    def _watched(self, updates: Updates, batch: tuple[Any, ...], loss: torch.Tensor) -> Iterator[tuple[str, Any]]:
         """Yield what the monitors say about a batch, before its update."""
         yield "loss", loss
         with grad_mode(False):

@@ -46,7 +46,7 @@ class LossProblem(Problem):
         finally:
             self.parameters.move(here)
 
-    def evaluate(self, batch: tuple, x: Any) -> tuple[torch.Tensor, Any]:
+    def evaluate(self, batch: tuple[Any, ...], x: Any) -> tuple[torch.Tensor, Any]:
         """Return loss and Riemannian gradient of a batch at `x`, which is where the parameters are."""
         self.data = batch
         self.counts.cost += 1
@@ -77,7 +77,7 @@ class LossProblem(Problem):
     def linearize(self, x: Any, context: Any = None) -> GradientGraph:
         """Return the gradient with its graph, from the last evaluation."""
         if self._graph is None:
-            self.second_order = True
+            self.second_order: bool = True
             self.evaluate(self.data, x)
         assert self._graph is not None
         return self._graph
@@ -117,8 +117,10 @@ class Updates:
     def __init__(self, loss: Callable[..., Any], parameters: Parameters, rule: DirectionRule, *, blocks: bool) -> None:
         self.parameters, self.rule, self.steps = parameters, rule, 0
         second_order = any("hessian" in part.needs for part in rules_of(rule))
-        self.problem = LossProblem(loss, parameters, second_order=second_order, blocks=blocks)
-        self.options = StochasticGradientDescentOptions(parameters.point(), direction=rule)
+        self.problem: LossProblem = LossProblem(loss, parameters, second_order=second_order, blocks=blocks)
+        self.options: StochasticGradientDescentOptions = StochasticGradientDescentOptions(
+            parameters.point(), direction=rule
+        )
         # `begin` would ask for one dtype and one device; parameters may differ in both
         for M, part in zip(parameters.M.manifolds, self.options.x, strict=True):
             M.check_point(part)
@@ -131,7 +133,7 @@ class Updates:
         self.move()
         return value
 
-    def evaluate(self, batch: tuple) -> torch.Tensor:
+    def evaluate(self, batch: tuple[Any, ...]) -> torch.Tensor:
         """Return the loss of a batch where the parameters are now; the gradient is in `options.gradient`."""
         o = self.options
         o.x = self.parameters.point()
@@ -156,7 +158,7 @@ class Updates:
 class DeferredUpdates:
     """Updates whose parameters are found in the graph of the loss at the first call."""
 
-    def __init__(self, make: Callable[[tuple], Updates]) -> None:
+    def __init__(self, make: Callable[[tuple[Any, ...]], Updates]) -> None:
         self._make, self._updates = make, None
 
     def __call__(self, *batch: Any) -> torch.Tensor:

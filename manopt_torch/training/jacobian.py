@@ -52,7 +52,7 @@ class Network:
         self.model, self.loss, self.columns, self.inputs, self.targets = model, loss, columns, inputs, targets
         self._names = [names[k] for k in columns.tensors]
         free, fixed = recordings.remembered((columns.tensors, settings), self._found)
-        self.free = [p.detach() for p in free]
+        self.free: list[Any] = [p.detach() for p in free]
         self._fixed, self._rest = list(fixed), [t.detach() for t in fixed.values()]
         self._chosen = [] if columns.chosen is None else [columns.chosen]
         self._data = [*leaves(inputs), *leaves(targets)]

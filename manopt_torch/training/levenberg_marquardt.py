@@ -98,9 +98,9 @@ class LevenbergMarquardtModule(KnownKeywords, torch.nn.Module):
     ) -> None:
         super().__init__()
         self.model = model
-        self.loss_fn = checked_loss(MSELoss() if loss_fn is None else loss_fn)
-        self.damping_strategy = checked_damping(damping_strategy or StandardDampingStrategy())
-        self.param_selection_strategy = checked_selection(param_selection_strategy)
+        self.loss_fn: Loss = checked_loss(MSELoss() if loss_fn is None else loss_fn)
+        self.damping_strategy: DampingStrategy = checked_damping(damping_strategy or StandardDampingStrategy())
+        self.param_selection_strategy: ParamSelectionStrategy | None = checked_selection(param_selection_strategy)
         self.learning_rate, self.attempts_per_step = learning_rate, attempts_per_step
         self.jacobian_max_num_rows, self.vectorize_jacobian = jacobian_max_num_rows, vectorize_jacobian
         self.solve_method, self.solve_dtype = checked_method(solve_method), solve_dtype

@@ -58,7 +58,7 @@ class MSELoss(Loss):
 
     def residuals(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the differences."""
-        return _difference(outputs, targets)
+        return difference(outputs, targets)
 
 
 class L1Loss(Loss):
@@ -75,11 +75,11 @@ class L1Loss(Loss):
 
     def forward(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the mean of the absolute differences."""
-        return _difference(outputs, targets).abs().mean()
+        return difference(outputs, targets).abs().mean()
 
     def residuals(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the roots of the absolute differences, with the sign of the difference."""
-        e = _difference(outputs, targets)
+        e = difference(outputs, targets)
         return torch.sign(e) * root(e.abs(), torch.finfo(e.dtype).eps)
 
 
@@ -108,12 +108,12 @@ class HuberLoss(Loss):
 
     def forward(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the mean loss."""
-        e = _difference(outputs, targets)
+        e = difference(outputs, targets)
         return functional.huber_loss(e, torch.zeros_like(e), delta=self.delta)
 
     def residuals(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the roots of the losses, with the sign of the difference."""
-        e = _difference(outputs, targets)
+        e = difference(outputs, targets)
         size = e.abs()
         beyond = size > self.delta
         # the root of the outer branch is taken of what is positive also where it does not count
@@ -247,7 +247,8 @@ class BCEWithLogitsLoss(Loss):
         return root(losses(outputs, targets, reduction="none", pos_weight=self.pos_weight))
 
 
-def _difference(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def difference(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return outputs less targets; raise a ShapeError unless they are alike."""
     if outputs.shape != targets.shape:
         raise ShapeError(
             f"outputs of shape {tuple(outputs.shape)} and targets of shape {tuple(targets.shape)}: they must be the "

@@ -23,7 +23,7 @@ class Program:
 
     def __init__(self, modules: Any) -> None:
         flat = gathered(flattened(modules))
-        self.providers = [m for m in flat if isinstance(m, GradientProvider)]
+        self.providers: list[GradientProvider] = [m for m in flat if isinstance(m, GradientProvider)]
         flat = flat[len(self.providers) :]
         for module in flat:
             if isinstance(module, GradientProvider):
@@ -42,7 +42,7 @@ class Program:
             if isinstance(rule, Subspace) and rule.gradient_free and rule is not self.rules[0]:
                 raise OptionsError(f"{rule!r} looks at no direction, and would discard what comes before: put it first")
         Chain(self.rules)  # refuses what would discard its predecessors
-        self.needs_gradient = not (self.rules and getattr(self.rules[0], "gradient_free", False))
+        self.needs_gradient: bool = not (self.rules and getattr(self.rules[0], "gradient_free", False))
 
     def decorated(self, p: Any, i: int) -> Any:
         """Return the problem as the gradient providers show it in iteration `i`."""

@@ -48,7 +48,7 @@ class SplitRule:
                 "cannot differ between groups"
             )
         self.rule, self.groups = rule, [list(places) for places in groups]
-        self.parts = [adjusted(rule, **values) for values in settings]
+        self.parts: list[Any] = [adjusted(rule, **values) for values in settings]
 
     def __call__(self, p: Any, o: Any, i: int, u: Any = None) -> Any:
         """Apply each part to its group, and put the directions together."""

@@ -67,7 +67,7 @@ class Recorder(TorchDispatchMode):
 
     def __init__(self, inputs: Sequence[torch.Tensor]) -> None:
         super().__init__()
-        self.graph = torch.fx.Graph()
+        self.graph: torch.fx.Graph = torch.fx.Graph()
         self.constants: list[torch.Tensor] = []
         self._nodes: dict[int, torch.fx.Node] = {}
         self._places: dict[Any, torch.fx.Node] = {}

@@ -64,7 +64,7 @@ class RandomSelectionStrategy(KnownKeywords):
     def __init__(
         self, params: Iterable[torch.Tensor], subset_size: int, generator: torch.Generator | None = None
     ) -> None:
-        self.number = sum(_sizes(params))
+        self.number: int = sum(_sizes(params))
         if not 1 <= subset_size <= self.number:
             raise OptionsError(f"subset_size must lie in 1 to {self.number}, got {subset_size!r}")
         self.subset_size, self.generator = subset_size, generator
@@ -97,7 +97,7 @@ class LayerSelectionStrategy(KnownKeywords):
     ) -> None:
         if mode not in ("cyclic", "random"):
             raise OptionsError(f"mode must be 'cyclic' or 'random', got {mode!r}")
-        self.sizes = _sizes(params)
+        self.sizes: list[int] = _sizes(params)
         if not self.sizes:
             raise OptionsError("params holds no parameter that requires a gradient")
         self.mode, self.generator, self.next = mode, generator, 0
@@ -107,7 +107,7 @@ class LayerSelectionStrategy(KnownKeywords):
         chosen = self.next
         if self.mode == "random":
             chosen = int(torch.randint(len(self.sizes), (1,), generator=self.generator, device="cpu"))
-        self.next = (chosen + 1) % len(self.sizes)
+        self.next: int = (chosen + 1) % len(self.sizes)
         start = sum(self.sizes[:chosen])
         return torch.arange(start, start + self.sizes[chosen], device="cpu")
 

@@ -25,7 +25,7 @@ class Patience:
         [(True, False), (False, False), (True, False), (False, False), (False, True)]
     """
 
-    def __init__(self, patience: int = 5, min_improvement: float = 0.0) -> None:
+    def __init__(self, patience: float = 5, min_improvement: float = 0.0) -> None:
         for name, value in (("patience", patience), ("min_improvement", min_improvement)):
             if not isinstance(value, (int, float)) or not value >= 0:
                 raise OptionsError(f"{name} must be a number >= 0, got {value!r}")

@@ -153,6 +153,39 @@ def test_an_infeasible_start_of_a_concave_cost_gives_no_nan(front):
     torch.testing.assert_close(o.inequality_multipliers.sum(-1), torch.full((2,), 2.0, dtype=D), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("front", [augmented_lagrangian_method, exact_penalty_method])
+def test_sub_problems_without_a_minimum_ask_for_a_larger_penalty(front):
+    # Hock and Schittkowski's problem 36, minimum -3300 at (20, 11, 15), and a thousandth of its cost: penalties that
+    # are squares or linear do not hold the cube before they are large
+    weights = torch.tensor([1.0, 1e-3], dtype=D)
+    highest = torch.tensor([20.0, 11.0, 42.0], dtype=D)
+    weighted = lambda x: torch.stack([x[..., 0], 2 * x[..., 1], 2 * x[..., 2]], -1).sum(-1, True)  # noqa: E731
+    quick = {"width_exponent": 0.2} if front is exact_penalty_method else {"largest_multiplier": 1e3}
+    o = front(
+        Euclidean(3),
+        lambda x, w: -w * x.prod(-1),
+        torch.full((2, 3), 10.0, dtype=D),
+        inequality=lambda x, w: torch.cat([weighted(x) - 72, -x, x - highest], -1),
+        data=(weights,),
+        tolerance_exponent=0.2,
+        return_options=True,
+        **quick,
+    )
+    torch.testing.assert_close(o.cost, -3300.0 * weights, rtol=1e-5, atol=0)
+    torch.testing.assert_close(o.x, torch.tensor([[20.0, 11.0, 15.0]] * 2, dtype=D), rtol=0, atol=1e-2)
+    assert bool((o.violation < 1e-5).all())
+
+
+@pytest.mark.parametrize("front", [augmented_lagrangian_method, exact_penalty_method])
+def test_a_cost_that_no_penalty_holds_ends_as_stagnated(front):
+    # the slope of the cube, 3e6 at the start, is far above that of the largest penalty, and grows faster
+    x = torch.tensor([-1000.0], dtype=D)
+    sub = GradientDescentOptions(x, stop=StopAfterIteration(3))
+    cost, above = lambda x: x[..., 0] ** 3, lambda x: -1e-10 * x
+    o = front(Euclidean(1), cost, x, inequality=above, sub_solver=sub, return_options=True)
+    assert torch.equal(o.x, x) and "stagnated" in get_reason(o)
+
+
 # ---- closed forms and SciPy -----------------------------------------------------------------------------------------
 @pytest.mark.parametrize("front", [augmented_lagrangian_method, interior_point_newton])
 def test_quadratic_programs_against_scipy(front):

@@ -156,3 +156,110 @@ def test_sinc_takes_the_steps_of_torch_levenberg_marquardt():
             fit(module, batches, 1, progress=False)
         ends.append(float(nn.functional.mse_loss(model(x), y).detach()))
     assert ends == pytest.approx(PEER, rel=1e-6)
+
+
+class Walk(nn.Module):
+    """A parameter that is led along given places, with a mode and a buffer; its loss is the square of the place."""
+
+    def __init__(self, places):
+        super().__init__()
+        self.places, self.x = iter(places), nn.Parameter(torch.zeros(1), requires_grad=False)
+        self.register_buffer("steps", torch.zeros(()))
+
+    def forward(self, inputs):
+        return self.x * inputs + float(self.training)
+
+    def loss_fn(self, outputs, targets):
+        return (outputs - targets).square().mean()
+
+    def training_step(self, inputs, targets):
+        self.x.data.fill_(next(self.places))
+        self.steps += 1
+        return inputs, self.x[0], False, {}
+
+
+ONES = (torch.ones(4, 1), torch.zeros(4, 1))
+
+
+def walk(places, start=9.0, epochs=None, **keywords):
+    module = Walk(places)
+    module.x.data.fill_(start)
+    keywords = {"validation": ONES, **keywords}
+    history = fit(module, [ONES], len(places) if epochs is None else epochs, progress=False, **keywords)
+    return module, history
+
+
+def test_validation_keeps_the_best_parameters_and_buffers():
+    module, history = walk([3.0, 1.0, 2.0, 4.0])
+    assert [row["validation_loss"] for row in history] == [9.0, 1.0, 4.0, 16.0]
+    assert float(module.x) == 1.0 and float(module.steps) == 2.0 and module.training
+    # the start is one of the candidates, and NaN never is better
+    module, history = walk([3.0, torch.nan], start=0.5)
+    assert float(module.x) == 0.5 and history[0]["validation_loss"] == 9.0
+
+
+def test_patience_ends_the_run():
+    seen = []
+    _, history = walk([3.0, 2.0, 2.1, 2.2, 2.3], patience=1, callbacks=[seen.append])
+    assert len(history) == 4 and [p.stop for p in seen] == [False] * 3 + [True]
+    _, history = walk([3.0, 2.9, 2.8, 1.0], patience=1, min_improvement=0.2)
+    assert len(history) == 3  # 8.41 and 7.84 are less than a fifth below 9
+    assert len(walk([9.0] * 6)[1]) == 6
+
+
+def test_validation_every_few_epochs_and_at_the_end():
+    module, history = walk([3.0, 2.0, 4.0, 5.0, 1.0], validate_every=2)
+    assert [row["validation_loss"] for row in history] == [81.0, 4.0, 4.0, 25.0, 1.0]
+    assert float(module.x) == 1.0
+    # a callback that ends the run between two validations: the last is made up for
+    module, history = walk([3.0] * 5, validate_every=3, callbacks=[lambda p: True])
+    assert len(history) == 1 and history[0]["validation_loss"] == 9.0 and float(module.x) == 3.0
+    assert walk([], epochs=0)[1] == []
+
+
+def test_validation_weighs_by_samples_and_has_metrics_of_its_own():
+    sums, batches = Metric(), [ONES, (torch.full((1, 1), 2.0), torch.ones(1, 1))]
+    mean = {"mean": lambda outputs, targets: outputs.mean(), "sum": sums}
+    _, history = walk([3.0, 1.0], validation=batches, metrics=mean)
+    assert history[0]["validation_loss"] == (4 * 9 + 25) / 5 and history[0]["validation_mean"] == (4 * 3 + 6) / 5
+    assert [row["validation_sum"] for row in history] == [1.0, 1.0] and [row["sum"] for row in history] == [0.0, 0.0]
+    assert sums.resets == 2
+
+
+def test_validation_ends_before_a_curve_is_overfitted():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.linspace(-1, 1, 41, dtype=torch.float64)[:, None]
+    y = torch.sin(3 * x) + 0.3 * torch.randn(x.shape, generator=generator, dtype=torch.float64)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(1, 12), nn.Tanh(), nn.Linear(12, 1)).double()
+    module = LevenbergMarquardtModule(model)
+    train, held = (x[::2], y[::2]), (x[1::2], y[1::2])
+    history = fit(module, [train], 200, progress=False, validation=held, patience=10)
+    losses = [row["validation_loss"] for row in history]
+    end = float(module.loss_fn(model(held[0]), held[1]).detach())
+    assert len(history) < 200 and end == pytest.approx(min(losses), rel=1e-12) and losses[-1] > end
+
+
+@together()
+@pytest.mark.parametrize(
+    ("keywords", "match"),
+    [
+        ({"validation": None, "patience": 3}, r"give validation=\(inputs, targets\)"),
+        ({"validation": iter([ONES])}, "walked only once"),
+        ({"validation": []}, "validation= yields no batch"),
+        ({"validation": torch.ones(2)}, "got Tensor"),
+        ({"validation": (*ONES, 1)}, "validation must yield pairs .* got a tuple of 3"),
+        ({"validate_every": 0}, "validate_every must be an int >= 1, got 0"),
+        ({"patience": -1}, "patience must be a number >= 0, got -1"),
+        ({"metrics": {"loss": len}}, "choose another"),
+    ],
+)
+def test_arguments_of_validation_are_checked(keywords, match):
+    with pytest.raises(OptionsError, match=match):
+        walk([1.0], **keywords)
+
+
+def test_validation_needs_a_loss():
+    with pytest.raises(OptionsError, match="with a loss_fn, got Logged"):
+        fit(Logged([1.0]), BATCHES, 1, progress=False, validation=BATCHES)

@@ -1,10 +1,12 @@
 """Losses of networks: values against PyTorch, residuals whose squares they are, derivatives at zero."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional
 
-from manopt_torch import OptionsError
+from manopt_torch import OptionsError, ShapeError
 from manopt_torch.training import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -13,6 +15,7 @@ from manopt_torch.training import (
     L1Loss,
     LevenbergMarquardtModule,
     MSELoss,
+    PoissonNLLLoss,
     ResidualLoss,
 )
 from tests.together import together
@@ -139,3 +142,56 @@ def test_absolute_differences_want_half_a_step():
         module = LevenbergMarquardtModule(model, L1Loss(), learning_rate=rate)
         losses[rate] = [float(module.training_step(x, 2 * x + 1).loss) for _ in range(4)]
     assert losses[0.5][-1] < 1e-4 and losses[1.0][-1] > 0.5
+
+
+COUNTS = torch.tensor([[0.0, 1.0, 2.0], [3.0, 7.0, 0.0]], dtype=torch.float64)
+
+
+def test_poisson_against_torch():
+    """PyTorch's loss less its least value, which may be zero or close to it."""
+    for y in (draw(2, 3, seed=3), COUNTS.clamp(1).log() + 1e-7 * draw(2, 3), COUNTS.clamp(1).log()):
+        least = torch.special.xlogy(COUNTS, COUNTS) - COUNTS
+        wanted = functional.poisson_nll_loss(y, COUNTS, reduction="none") + least
+        loss = PoissonNLLLoss()
+        dual: Any = torch.func.jvp(lambda y: loss.residuals(y, COUNTS), (y,), (torch.ones_like(y),))  # noqa: B023
+        residuals, slope = dual
+        torch.testing.assert_close(residuals**2, wanted, rtol=1e-12, atol=2e-14)
+        torch.testing.assert_close(loss(y, COUNTS), (residuals**2).mean())
+        torch.testing.assert_close(2 * residuals * slope, y.exp() - COUNTS, rtol=1e-7, atol=1e-14)
+    # at zero loss the square of the slope is half the curvature, which is the count
+    some = COUNTS > 0
+    torch.testing.assert_close((2 * slope**2)[some], COUNTS[some], rtol=1e-14, atol=0)
+    exposed = loss.residuals(y - 0.5, (COUNTS, torch.full_like(COUNTS, 0.5).exp()))
+    torch.testing.assert_close(exposed, residuals, atol=1e-15, rtol=1e-7)
+    assert torch.equal(loss.residuals(y, COUNTS.long()), residuals)
+    with pytest.raises(ShapeError, match=r"shape \(2, 3\) and targets of shape \(3,\)"):
+        loss(y, COUNTS[0])
+
+
+@together()
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_poisson_digits_near_zero(dtype):
+    """The residual is sqrt(t / 2) e (1 + e / 6 + e^2 / 72 + ...), on both sides of the series' end."""
+    mpmath = pytest.importorskip("mpmath")
+    for e in (1e-9, -1e-5, 3e-3, -0.2499, 0.2499, -0.2501, 0.2501, 3.0):
+        exact = mpmath.sqrt(mpmath.expm1(mpmath.mpf(e)) - mpmath.mpf(e)) * (1 if e > 0 else -1)
+        got = PoissonNLLLoss().residuals(torch.tensor([e], dtype=dtype), torch.ones(1, dtype=dtype))
+        assert float(got) == pytest.approx(float(exact), rel=60 * torch.finfo(dtype).eps)
+
+
+def test_poisson_regression_is_that_of_reweighted_least_squares():
+    x, seconds = draw(80, 3), draw(80, 1, seed=5).exp()
+    x[:, 0] = 1.0
+    rates = seconds * (x @ torch.tensor([[0.5], [0.8], [-0.6]], dtype=torch.float64)).exp()
+    counts = torch.poisson(rates, generator=torch.Generator().manual_seed(2))
+    beta = torch.zeros(3, 1, dtype=torch.float64)
+    for _ in range(30):
+        mean = seconds * (x @ beta).exp()
+        beta = beta + torch.linalg.solve(x.mT @ (mean * x), x.mT @ (counts - mean))
+    model = torch.nn.Linear(3, 1, bias=False).double()
+    torch.nn.init.zeros_(model.weight)
+    module = LevenbergMarquardtModule(model, PoissonNLLLoss())
+    for _ in range(60):
+        module.training_step(x, (counts, seconds))
+    assert (counts == 0).any()
+    torch.testing.assert_close(model.weight.detach().mT, beta, rtol=1e-6, atol=1e-6)

@@ -147,7 +147,7 @@ class DebugEntryChange(StoredChange):
     def __post_init__(self) -> None:
         """Prepare the storage, check distance and format."""
         self.field = field_of(self.field)
-        self.default_prefix = f"Change of {self.field}:"
+        self.default_prefix: str = f"Change of {self.field}:"
         self.storage = storage_with(self.storage, self.field, self.start)
         if not callable(self.distance):
             raise OptionsError(

@@ -46,7 +46,7 @@ class DebugGroup(LineAction):
     """
 
     def __init__(self, group: Iterable[Any], *, print: Sink = None) -> None:
-        self.group = list(group)
+        self.group: list[Any] = list(group)
         self.print = print
         for member in self.group:
             check_callable(member)
@@ -84,7 +84,7 @@ class DebugEvery(LineAction):
     """
 
     def __init__(self, action: Any, every: int = 1, always_update: bool = True, *, print: Sink = None) -> None:
-        self.action = check_callable(action)
+        self.action: Any = check_callable(action)
         if not isinstance(every, int) or isinstance(every, bool) or every < 1:
             raise OptionsError(f"DebugEvery: every must be an int >= 1, got {every!r}")
         self.every = every

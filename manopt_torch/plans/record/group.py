@@ -26,7 +26,7 @@ class RecordGroup(RecordAction):
     """
 
     def __init__(self, group: Iterable[RecordAction]) -> None:
-        self.group = list(group)
+        self.group: list[RecordAction] = list(group)
         for member in self.group:
             check_record_action(member)
 
@@ -81,7 +81,7 @@ class RecordEvery(RecordAction):
     """
 
     def __init__(self, action: RecordAction, every: int = 1, always_update: bool = True) -> None:
-        self.action = check_record_action(action)
+        self.action: Any = check_record_action(action)
         if not isinstance(every, int) or isinstance(every, bool) or every < 1:
             raise OptionsError(f"RecordEvery: every must be an int >= 1, got {every!r}")
         self.every = every

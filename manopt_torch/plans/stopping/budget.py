@@ -55,7 +55,7 @@ class StopAfter(StoppingCriterion):
     memory_is_saved = False  # a run that is taken up gets the whole time again
 
     def __init__(self, duration: float | timedelta) -> None:
-        self.seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
+        self.seconds: float = duration.total_seconds() if isinstance(duration, timedelta) else duration
         if not isinstance(self.seconds, (int, float)) or not self.seconds > 0:
             raise OptionsError(f"StopAfter: the duration must be positive, got {duration!r}")
 

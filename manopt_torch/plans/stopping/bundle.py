@@ -27,6 +27,9 @@ class StopWhenLagrangeMultiplierLess(StoppingCriterion):
         StopWhenLagrangeMultiplierLess(1e-08)
     """
 
+    eps: float
+    norm: float | None
+
     indicates_convergence = True
 
     def __init__(self, eps: float, norm: float | None = None) -> None:

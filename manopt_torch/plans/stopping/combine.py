@@ -22,7 +22,7 @@ class StopWhenAny(StoppingCriterion):
     """
 
     def __init__(self, *criteria: StoppingCriterion) -> None:
-        self.criteria = _flattened(StopWhenAny, criteria)
+        self.criteria: tuple[StoppingCriterion, ...] = _flattened(StopWhenAny, criteria)
         self.is_budget = any(c.is_budget for c in self.criteria)
         self.indicates_convergence = all(c.indicates_convergence for c in self.criteria)
         self.reads = sum([c.reads for c in self.criteria], ())
@@ -55,7 +55,7 @@ class StopWhenAll(StoppingCriterion):
     """
 
     def __init__(self, *criteria: StoppingCriterion) -> None:
-        self.criteria = _flattened(StopWhenAll, criteria)
+        self.criteria: tuple[StoppingCriterion, ...] = _flattened(StopWhenAll, criteria)
         self.is_budget = any(c.is_budget for c in self.criteria)
         self.indicates_convergence = any(c.indicates_convergence for c in self.criteria)
         self.reads = sum([c.reads for c in self.criteria], ())
@@ -85,6 +85,8 @@ class StopWhenRepeated(StoppingCriterion):
     Raises:
         OptionsError: if `criterion` is no stopping criterion, or `n` is not an int of at least 1.
     """
+
+    criterion: StoppingCriterion
 
     def __init__(self, criterion: StoppingCriterion, n: int) -> None:
         (self.criterion,) = _checked(StopWhenRepeated, (criterion,))

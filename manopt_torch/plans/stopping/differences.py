@@ -148,6 +148,10 @@ class StopWhenEntryChangeLess(StoppingCriterion):
         UnknownSymbolError: at the start of a run, if its options have no such field.
     """
 
+    field: str
+    eps: float
+    distance: Callable[..., Any] | None
+
     indicates_convergence = True
 
     def __init__(self, field: str, eps: float, *, distance: Callable[..., Any] | None = None) -> None:

@@ -20,6 +20,9 @@ class StopWhenSmallerOrEqual(StoppingCriterion):
         UnknownSymbolError: at the start of a run, if its options have no such field.
     """
 
+    field: str
+    v: float
+
     def __init__(self, field: str, v: float) -> None:
         if not isinstance(field, str) or not field_of(field).isidentifier():
             raise OptionsError(f"StopWhenSmallerOrEqual: field must be a name such as 'last_stepsize', got {field!r}")

@@ -99,6 +99,10 @@ class StopWhenEvolutionStagnates(StoppingCriterion):
         OptionsError: if a parameter is out of its range.
     """
 
+    min_size: int | None
+    max_size: int
+    fraction: float
+
     reads = ("costs",)
 
     def __init__(self, min_size: int | None = None, max_size: int = 20000, fraction: float = 0.3) -> None:
@@ -183,6 +187,9 @@ class StopWhenPopulationCostConcentrated(StoppingCriterion):
     Raises:
         OptionsError: if a parameter is out of its range.
     """
+
+    tol: float
+    n: int | None
 
     indicates_convergence = True
     reads = ("costs",)

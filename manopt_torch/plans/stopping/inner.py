@@ -68,6 +68,9 @@ class StopWhenResidualIsReducedByFactorOrPower(StoppingCriterion):
         OptionsError: if a parameter is out of its range.
     """
 
+    kappa: float
+    theta: float
+
     indicates_convergence = True
 
     def __init__(self, kappa: float = 0.1, theta: float = 1.0) -> None:

@@ -29,6 +29,10 @@ class StopWhenCriterionWithIterationCondition(StoppingCriterion):
         StopWhenCriterionWithIterationCondition(StopWhenCostLess(0.1), 5, 'after')
     """
 
+    criterion: StoppingCriterion
+    n: int
+    when: str
+
     def __init__(self, criterion: StoppingCriterion, n: int, when: str = "after") -> None:
         if not isinstance(criterion, StoppingCriterion):
             raise OptionsError(f"StopWhenCriterionWithIterationCondition takes a stopping criterion, got {criterion!r}")

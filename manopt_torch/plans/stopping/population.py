@@ -26,6 +26,9 @@ class StopWhenPopulationConcentrated(StoppingCriterion):
         StopWhenPopulationConcentrated(1e-06, 0.0001)
     """
 
+    tol_cost: float
+    tol_x: float
+
     indicates_convergence = True
     reads = ("points", "costs")
 

@@ -28,6 +28,9 @@ class BlockLoss(RobustLoss):
         2
     """
 
+    loss: RobustLoss
+    block_size: int
+
     def __init__(self, loss: RobustLoss, size: int) -> None:
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise OptionsError(f"BlockLoss: size must be an int >= 1, got {size!r}")

@@ -26,6 +26,9 @@ class ComposedLoss(RobustLoss):
         tensor([0.])
     """
 
+    outer: RobustLoss
+    inner: RobustLoss
+
     def __init__(self, outer: RobustLoss, inner: RobustLoss) -> None:
         self.outer, self.inner = checked_loss(self, "outer", outer), checked_loss(self, "inner", inner)
         if outer.block_size != inner.block_size:
@@ -33,7 +36,7 @@ class ComposedLoss(RobustLoss):
                 f"ComposedLoss: outer and inner have blocks of {outer.block_size} and {inner.block_size} residuals: "
                 "wrap the composition instead, BlockLoss(ComposedLoss(outer, inner), size)"
             )
-        self.block_size = inner.block_size
+        self.block_size: int = inner.block_size
 
     def rho(self, s: torch.Tensor) -> Rho:
         """Return value and derivatives."""

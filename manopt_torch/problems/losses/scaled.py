@@ -28,9 +28,12 @@ class ScaledLoss(RobustLoss):
         tensor([0.0000, 0.7500])
     """
 
+    loss: RobustLoss
+    scale: float
+
     def __init__(self, loss: RobustLoss, scale: float) -> None:
         self.loss, self.scale = checked_loss(self, "loss", loss), checked_scale(self, scale)
-        self.block_size = loss.block_size
+        self.block_size: int = loss.block_size
 
     def rho(self, s: torch.Tensor) -> Rho:
         """Return value and derivatives."""

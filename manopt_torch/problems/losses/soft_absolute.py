@@ -28,7 +28,7 @@ class SoftL1Loss(RobustLoss):
     """
 
     def __init__(self, scale: float = 1.0) -> None:
-        self.scale = checked_scale(self, scale)
+        self.scale: float = checked_scale(self, scale)
 
     def rho(self, s: torch.Tensor) -> Rho:
         """Return value and derivatives."""

@@ -31,6 +31,9 @@ class TolerantLoss(RobustLoss):
         tensor([0.0000, 0.5000])
     """
 
+    a: float
+    b: float
+
     def __init__(self, a: float, b: float) -> None:
         if isinstance(a, bool) or not isinstance(a, (int, float)) or not 0 <= a < math.inf:
             raise OptionsError(f"TolerantLoss: a must lie in [0, inf), got {a!r}")

@@ -38,7 +38,7 @@ class GridLinesearch(Linesearch):
     def __init__(
         self, values: Sequence[float], *, stop_on_improvement: bool = False, stop_on_worsened: bool = False
     ) -> None:
-        self.values = tuple(float(v) for v in values)
+        self.values: tuple[float, ...] = tuple(float(v) for v in values)
         if not self.values or not all(map(math.isfinite, self.values)):
             raise OptionsError(f"GridLinesearch: values must be one or more finite numbers, got {values!r}")
         self.stop_on_improvement, self.stop_on_worsened = stop_on_improvement, stop_on_worsened

@@ -190,7 +190,7 @@ class ProjNormalize(Projection):
     """
 
     def __init__(self, *projections: Projection) -> None:
-        self.projections = projections or (ProjAscent(),)
+        self.projections: tuple[Projection, ...] | tuple[ProjAscent] = projections or (ProjAscent(),)
         for part in self.projections:
             if not isinstance(part, Projection):
                 raise OptionsError(f"ProjNormalize: {part!r} is no projection such as ProjRandom(3)")

@@ -51,7 +51,7 @@ class QuasiNewton(DirectionRule):
         """Learn from the last step, and apply the operator."""
         M, lane, memory = p.M, o.lane, memory_of(self, p, o)
         operator, former, names = LimitedMemory(self.memory_size), memory["at"], ("steps", "changes", "pairs")
-        state = SimpleNamespace(x=o.x, gradient=u, lane=lane, initial_scale=1.0, transport_method=None)
+        state = SimpleNamespace(x=o.x, gradient=u, lane=lane, initial_scale=1.0, transport_method=None, measured=None)
         for name in names:
             setattr(state, name, memory[name])
         if memory["count"]:

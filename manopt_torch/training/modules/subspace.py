@@ -178,7 +178,7 @@ class SubspaceProblem(Problem):
 
     provides: ClassVar[frozenset[str]] = frozenset({"cost", "gradient", "subgradient", "hessian"})
     preconditioner = None
-    data = ()
+    data: tuple[()] = ()
 
     def __init__(self, p: Any, o: Any, vectors: Sequence[Any]) -> None:
         self.problem, self.o, self.vectors = p, o, vectors

@@ -99,7 +99,7 @@ class Wrapped:
     def __init__(self, optimizer: torch.optim.Optimizer, buffers: list[torch.Tensor]) -> None:
         self.optimizer, self.buffers = optimizer, buffers
         closure = inspect.signature(optimizer.step).parameters.get("closure")
-        self.evaluates = closure is not None and closure.default is inspect.Parameter.empty
+        self.evaluates: bool = closure is not None and closure.default is inspect.Parameter.empty
 
     def place(self, x: Any, g: Any) -> None:
         """Copy point and gradient in."""
