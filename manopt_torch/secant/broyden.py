@@ -62,7 +62,7 @@ class InverseDFP(SecantUpdate):
     $$H_+ = H - \frac{H y y^\top H}{y^\top H y} + \frac{s s^\top}{s^\top y}$$
 
     Historic; recovers from bad estimates more slowly than `InverseBFGS`. It lives on searches that come close to the
-    minimum along the ray: in narrow valleys `stepsize=HagerZhangLinesearch()` saves it most of its iterations.
+    minimum along the ray: in narrow valleys give it `stepsize=HagerZhangLinesearch()`.
 
     References:
         [FletcherPowell:1963]; [NocedalWright:2006], section 6.1.
