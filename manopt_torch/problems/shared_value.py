@@ -71,6 +71,9 @@ class SharedValue(KnownKeywords):
         self._kept = (_Known(given, versions, tracked, value), *kept[:1])
         return value
 
+    def __repr__(self) -> str:
+        return f"SharedValue({getattr(self._function, '__qualname__', type(self._function).__name__)})"
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave the values behind in copies: they may hold graphs, and belong to points of the original."""
         return {**vars(self), "_kept": ()}

@@ -113,6 +113,10 @@ def _first(x: Any) -> torch.Tensor:
     return 2 * x[0]
 
 
+def test_it_is_called_by_its_function():
+    assert repr(SharedValue(_first)) == "SharedValue(_first)"
+
+
 def test_it_must_be_a_function():
     with pytest.raises(OptionsError, match=r"SharedValue: function must be callable"):
         SharedValue(torch.ones(2))
