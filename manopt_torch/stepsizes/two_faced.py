@@ -30,7 +30,7 @@ class TwoFacedLinesearch(Linesearch):
     ) -> Any:
         """Search as `(p, o, i[, eta])` in a run, or as `(M, x, F, gradient[, eta])` without one."""
         # a problem is what evaluates trials; to ask for the class of a manifold takes ten times as long
-        if hasattr(p, "trial") and not named:  # at once what is asked nearly always
+        if hasattr(p, "trial") and not (rest or named):  # at once what is asked nearly always
             return self._search_in_run(p, o, i, eta)
         given = [p, o, i, eta, *rest]
         while given and given[-1] is None:  # left out, or given by name
