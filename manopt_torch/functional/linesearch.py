@@ -89,10 +89,10 @@ def armijo(
     if lane.lone and good and not growing:  # over at once, as most searches are
         return Found(step, trial, False)
 
-    def judge(step: Scalar, trial: Trial, growing: Mask | None) -> tuple[Mask | None, Mask]:
+    def judge(step: Scalar, trial: Trial, growing: Mask | None) -> tuple[Mask, Mask]:
         """Tell who may go on growing, and whose step is good."""
         value, bound = lane.trial_cost(trial.cost), cost + step * fall
-        return None if growing is None else growing & (value < bound - margin), value <= bound + slack
+        return lane.full(False) if growing is None else growing & (value < bound - margin), value <= bound + slack
 
     earlier, back, mixed, rounds, floor = step, None, False, 0, None
     growing, shrinking = lane.full(False) if growing is None else growing, lane.without(active, good)
@@ -107,8 +107,7 @@ def armijo(
         former, earlier, step = trial, step, following
         trial = probe(step)
         longer, good = judge(step, trial, growing if grow and rounds < rule.max_increases else None)
-        back = lane.without(growing, good) if grow else growing
-        growing = lane.full(False) if longer is None else longer
+        back, growing = lane.without(growing, good) if grow else growing, longer
         shrinking = lane.without(shrinking, good) if rounds < rule.max_decreases else lane.full(False)
         if rounds >= _ROUNDS_BEFORE_FLOOR:
             floor = smallest() if floor is None else floor

@@ -65,11 +65,9 @@ def parabolic(
         trial = probe(s)
         value, linear = lane.trial_cost(trial.cost), s * slope
         bend = value - cost - linear
-        if lane.lone and bend > noise:  # as nearly always
-            minimum = -0.5 * linear * s / bend
-        else:  # where rounding hides the bend the step itself
-            straight = lane.where(-linear > 10.0 * noise, _STRAIGHT_GROWTH * s, s)
-            minimum = lane.where(bend > noise, lane.div(-0.5 * linear * s, bend), straight)
+        # where rounding hides the bend the step itself
+        straight = lane.where(-linear > 10.0 * noise, _STRAIGHT_GROWTH * s, s)
+        minimum = lane.where(bend > noise, lane.div(-0.5 * linear * s, bend), straight)
         return trial, value, value <= cost + rule.sufficient_decrease * linear + slack, minimum
 
     trial, value, low, minimum = evaluate(step)

@@ -83,9 +83,7 @@ def can_be_read(X: Tensor) -> bool:
 
     That is a plain tensor on the CPU, outside derivatives, `torch.func`, tracing and compilation.
     """
-    if is_dynamo_compiling() or type(X) is not Tensor or not X.is_cpu or is_grad_enabled() or not _can_tell:
-        return False
-    return forward_ad._current_level < 0 and not (_count_of_modes() or _innermost_transform() or _is_tracing())
+    return type(X) is Tensor and X.is_cpu and not (is_grad_enabled() or is_watched())
 
 
 def is_watched() -> bool:
