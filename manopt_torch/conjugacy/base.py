@@ -1,7 +1,7 @@
 """What a rule of the conjugate gradient method is, and what it is shown."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -89,6 +89,9 @@ class ConjugateCoefficient(Functor, ABC):
     Called as `(p, o, i)` after the point of iteration `i` has been found and before it is committed: the options
     hold the former point, `o.proposal` (a `Proposal`) the new one. A value that is not finite counts as zero.
     """
+
+    # of successive directions, nearly and after loose line searches too
+    makes_conjugate: ClassVar[bool] = True
 
     @abstractmethod
     def __call__(self, p: Any, o: Any, i: int) -> Any:

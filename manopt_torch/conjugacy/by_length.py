@@ -1,6 +1,6 @@
 """Coefficients whose numerator is the squared length of the gradient; and none at all."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from manopt_torch.conjugacy.base import ConjugateCoefficient
 
@@ -50,6 +50,8 @@ class DaiYuanCoefficient(ConjugateCoefficient):
         >>> DaiYuanCoefficient()
         DaiYuanCoefficient()
     """
+
+    makes_conjugate: ClassVar[bool] = False  # they grow long and nearly parallel
 
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Return the ratio."""

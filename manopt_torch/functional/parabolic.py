@@ -64,11 +64,12 @@ def parabolic(
         """Return a trial, its value, whether it is low enough, and the minimum of the parabola through it."""
         trial = probe(s)
         value, linear = lane.trial_cost(trial.cost), s * slope
-        bend = value - cost - linear
+        bend, low = value - cost - linear, value <= cost + rule.sufficient_decrease * linear + slack
+        if lane.lone and bend > noise:  # what the next lines say, for nearly all trials
+            return trial, value, low, -0.5 * linear * s / bend
         # where rounding hides the bend the step itself
         straight = lane.where(-linear > 10.0 * noise, _STRAIGHT_GROWTH * s, s)
-        minimum = lane.where(bend > noise, lane.div(-0.5 * linear * s, bend), straight)
-        return trial, value, value <= cost + rule.sufficient_decrease * linear + slack, minimum
+        return trial, value, low, lane.where(bend > noise, lane.div(-0.5 * linear * s, bend), straight)
 
     trial, value, low, minimum = evaluate(step)
     longer, high = active & low & (minimum > rule.growth_threshold * step), lane.without(active, low)

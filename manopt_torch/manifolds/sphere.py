@@ -68,9 +68,9 @@ class Sphere(Manifold):
         return sum_of_products(u, v)
 
     def inner_at(self, x: torch.Tensor) -> Callable[..., torch.Tensor | float]:
-        if self.dim < 3:
-            return sum_of_few if are_few_numbers(x) else sum_of_products
-        return dot if self.dim >= LONG and x.dim() == 1 else sum_of_products
+        if self.dim >= LONG:
+            return dot if x.dim() == 1 else sum_of_products
+        return sum_of_few if self.dim < 3 and are_few_numbers(x) else sum_of_products
 
     def norm(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         return _length(u)
@@ -85,6 +85,11 @@ class Sphere(Manifold):
         return z / vector_norm(z, dim=-1, keepdim=True)
 
     def project_tangent(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        if self.dim >= LONG and z.dim() == 1:
+            try:  # at once what succeeds nearly always
+                return addcmul(z, dot(x, z), x, value=-1)
+            except RuntimeError:  # of two dtypes, or with a batch of points
+                return addcmul(z, (x * z).sum(-1, True), x, value=-1)
         if self.dim < 3 and z.dim() == 1 and are_few_numbers(x):
             return add(z, x, alpha=-sum_of_few(x, z))
         return addcmul(z, sum_of_products(x, z, True), x, value=-1)

@@ -98,6 +98,11 @@ class ConjugateGradientOptions(Options):
         if self.stop is None:
             self.stop = StopAfterIteration(500) | StopWhenGradientNormLess(1e-8)
 
+    @property
+    def directions_are_conjugate(self) -> bool:
+        """Whether a search may count on successive directions being nearly conjugate."""
+        return getattr(self.coefficient, "makes_conjugate", True)
+
 
 def conjugate_armijo() -> ArmijoLinesearch:
     """Return the default line search: on a parabola, a decrease below 1/2 ends at most a tenth behind the minimum."""

@@ -14,6 +14,7 @@ from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.options import check_count, check_range, lane_of, memory_of
 from manopt_torch.problems.base import check_cost
 from manopt_torch.stepsizes.base import probes, told
+from manopt_torch.stepsizes.conjugate_bend import are_conjugate, expected_bend, learn_bend, nothing_seen
 from manopt_torch.stepsizes.two_faced import (
     TwoFacedLinesearch,
     Way,
@@ -33,7 +34,8 @@ class ParabolicLinesearch(TwoFacedLinesearch):
 
     The cost at the start, the slope there and the cost at a trial are those of a parabola. Its curvature
     $L \lVert\eta\rVert^2$ gives the first trial of the next search, $s = -\langle\operatorname{grad} f(x), \eta\rangle
-    / (L \lVert\eta\rVert^2)$. A trial that misses Armijo's rule
+    / (L \lVert\eta\rVert^2)$; conjugate gradients have a relation between the curvatures of their directions, which has
+    its share in it (see `stepsizes/conjugate_bend.py`). A trial that misses Armijo's rule
     $f(\operatorname{retr}_x(s\eta)) \le f(x) + c\,s\,\langle \operatorname{grad} f(x), \eta\rangle_x$ is followed by
     one at the minimum of its parabola, and so is, once, a trial much shorter than that. For `conjugate_gradient`,
     whose directions need steps close to the minimum: most searches take one evaluation, where backtracking by a
@@ -89,7 +91,9 @@ class ParabolicLinesearch(TwoFacedLinesearch):
 
     def init(self, p: Any, o: Any) -> Any:
         """Start from the curvature for which the initial step size is the best."""
-        return {"curvature": lane_of(p, o).full(1.0 / self.initial_stepsize)}
+        lane = lane_of(p, o)
+        memory = {"curvature": lane.full(1.0 / self.initial_stepsize)}
+        return memory | nothing_seen(lane) if are_conjugate(o) else memory
 
     def _search_in_run(self, p: Any, o: Any, i: int, eta: Any = None) -> Any:
         lane, memory = lane_of(p, o), memory_of(self, p, o)
@@ -99,9 +103,15 @@ class ParabolicLinesearch(TwoFacedLinesearch):
             eta = lane.scale(-1.0, gradient) if eta is None else eta
         active = lane.full(True) if o.active is None else o.active
         way = downhill(p, o) if eta is None else way_along(p.M, lane, o.x, gradient, eta, o.along)
-        found, memory["curvature"] = self._search(
-            p.M, lane, o.x, cost, way, memory["curvature"], active, probes(p, o, eta)
-        )
+        curvature, squared_length = memory["curvature"], way[2]
+        bend = curvature * squared_length
+        conjugate = eta is not None and "quotient" in memory
+        if conjugate:
+            bend = expected_bend(lane, o, memory, bend)
+        found, learnt, sensible = self._search(p.M, lane, o.x, cost, way, bend, active, probes(p, o, eta))
+        memory["curvature"] = lane.where(sensible, lane.div(learnt, squared_length), curvature)
+        if conjugate:
+            learn_bend(lane, o, memory, learnt, sensible)
         o.trial = found.trial
         note_stagnation(o, i, way[0], found)
         return found.step
@@ -115,17 +125,17 @@ class ParabolicLinesearch(TwoFacedLinesearch):
             y = M.retract(x, eta, s, self.retraction_method)
             return Trial(y, F(y), None)
 
-        curvature = lane.full(1.0 / self.initial_stepsize)
         way = way_along(M, lane, x, gradient, eta, None)
-        return self._search(M, lane, x, cost, way, curvature, lane.full(True), evaluate)[0].step
+        bend = way[2] / self.initial_stepsize
+        return self._search(M, lane, x, cost, way, bend, lane.full(True), evaluate)[0].step
 
     def _search(
-        self, M: Any, lane: Any, x: Any, cost: Any, way: Way, curvature: Any, active: Any, evaluate: Any
-    ) -> tuple[Found, Any]:
-        """Return what was found and the curvature to start the next search from."""
+        self, M: Any, lane: Any, x: Any, cost: Any, way: Way, bend: Any, active: Any, evaluate: Any
+    ) -> tuple[Found, Any, Any]:
+        """Return what was found for an expected bend, the bend met, and where that makes sense."""
         direction, slope, squared_length = way
         searching = active & (slope < 0.0)
-        first = lane.div(-slope, curvature * squared_length)
+        first = lane.div(-slope, bend)
         radius = M.injectivity_radius(x) if self.max_stepsize is None else self.max_stepsize
         if not (isinstance(radius, float) and radius == math.inf):
             first = lane.min(lane.div(lane.scalar(radius), lane.sqrt(squared_length)), first)
@@ -136,11 +146,10 @@ class ParabolicLinesearch(TwoFacedLinesearch):
         )
         smallest = partial(smallest_step, lane, x, direction)
         found, best = parabolic(lane, evaluate, lane.scalar(cost), slope, first, searching, rule, smallest)
-        learnt = lane.div(-slope, best * squared_length)
-        sensible = searching & (learnt > 0.0) & (learnt < math.inf)
+        learnt = lane.div(-slope, best)
         if searching is not True:
             found.failed = found.failed | lane.without(active, searching)
-        return found, lane.where(sensible, learnt, curvature)
+        return found, learnt, searching & (learnt > 0.0) & (learnt < math.inf)
 
     def __repr__(self) -> str:
         return told(self)
