@@ -4,69 +4,18 @@ Targets are ratios of pymanopt's time over ours; those in `given` are for deriva
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
-from benchmarks.riemannian import data, floor, floor_batch, floor_low_rank
-from manopt_torch import FixedRank, FixedRankPoint, Grassmann, Manifold, Sphere, Stiefel, SymmetricPositiveDefinite
+from benchmarks.riemannian import data, floor, floor_batch
+from benchmarks.riemannian.case import Case, Derivatives, remembered
+from benchmarks.riemannian.completion import completion
+from manopt_torch import Grassmann, Sphere, Stiefel, SymmetricPositiveDefinite
 
 Tensor = torch.Tensor
 
 
-@dataclass
-class Derivatives:
-    """Derivatives by hand: for ours by keyword of a problem, for the floor as an objective."""
-
-    ours: dict[str, Callable[..., Any]]
-    floor: Callable[[], Any]
-    cost: Callable[..., Tensor] | None = None  # that shares work with them; None: the case's own
-
-
-@dataclass
-class Case:
-    """One problem, or a batch of them."""
-
-    name: str
-    title: str
-    M: Manifold
-    x: Any
-    cost: Callable[..., Tensor]  # of ours, called with the data too
-    bare: Any  # the floor's manifold
-    objective: Callable[[], Any] | None  # the floor's, by autograd
-    peer: tuple[str, tuple[int, ...]]  # pymanopt's manifold
-    peer_cost: Callable[[int], Callable[..., Tensor]]  # of problem k
-    peer_start: Callable[[int], Any]
-    targets: dict[str, float]
-    given: dict[str, float] = field(default_factory=dict)
-    derivatives: Derivatives | None = None
-    per_iteration: tuple[str, ...] = ()
-    tolerance: float = 1e-6
-    bound: int = 20000
-    data: tuple[Tensor, ...] = ()
-
-    @property
-    def batched(self) -> bool:
-        """Whether it is many problems."""
-        return bool(self.data)
-
-
-def remembered(product: Callable[[Any], Tensor]) -> Callable[[Any], Tensor]:
-    """Keep the last product: cost and derivatives at one point share it."""
-    point: Any = None
-    found: Any = None
-
-    def asked(x: Any) -> Tensor:
-        nonlocal point, found
-        if point is not x:
-            point, found = x, product(x)
-        return found
-
-    return asked
-
-
-# ---- one problem ----------------------------------------------------------------------------------------------------
+# ---- one problem -----------------------------------------------------------------------------------------------------
 
 
 def trivial() -> list[Case]:
@@ -185,73 +134,6 @@ def spread(x: Tensor, a: Tensor) -> Tensor:
     z = torch.linalg.solve_triangular(factor, a, upper=False)
     z = torch.linalg.solve_triangular(factor, z.mT, upper=False)
     return 0.5 / a.shape[-3] * torch.linalg.eigvalsh((z + z.mT) * 0.5).log().square().sum((-1, -2))
-
-
-def completion(m: int = 500, n: int = 300, rank: int = 5, share: float = 0.2) -> list[Case]:
-    """Return the completion of a matrix of which a share is known."""
-    a, known, u, s, v = data.low_rank(m, n, rank, share)
-    rows, columns = known.nonzero(as_tuple=True)
-    values, places = a[rows, columns], rows * n + columns
-    bare = floor_low_rank.BareFixedRank(m, n, rank, places)
-
-    def misfit(product: Tensor) -> Tensor:  # of the known entries; dense formulas and indexing take longer
-        rest = product.reshape(-1).index_select(0, places) - values
-        return 0.5 * torch.dot(rest, rest)
-
-    def cost(x: Any) -> Tensor:
-        u, s, v = x
-        return misfit(u @ (s @ v.mT))  # in this order, MKL takes half the time for the products of the backward pass
-
-    def peer_cost(u: Tensor, s: Tensor, vt: Tensor) -> Tensor:
-        return misfit(u @ (s.unsqueeze(-1) * vt))
-
-    M = FixedRank(m, n, rank)
-    x = FixedRankPoint(u, torch.diag(s), v)
-    shared, derivatives = _misfit_by_hand(M, places, values)
-    by_hand = Derivatives(derivatives, lambda: floor.Given(*floor_low_rank.misfit(bare, values)), shared)
-    return [
-        Case(
-            "completion", f"completion {m} x {n}, rank {rank}", M, x, cost, bare, None,
-            ("FixedRankEmbedded", (m, n, rank)), lambda k: peer_cost, lambda k: (u.numpy(), s.numpy(), v.mT.numpy()),
-            {"CG": 2.5}, {}, by_hand, bound=1500,
-        )
-    ]  # fmt: skip
-
-
-def _misfit_by_hand(
-    M: FixedRank, places: Tensor, values: Tensor
-) -> tuple[Callable[[Any], Tensor], dict[str, Callable[..., Any]]]:
-    """Return cost, Riemannian gradient and Hessian; the latter need two products with a sparse matrix each."""
-    (m, _), _, (n, _) = M.point_shape
-
-    times, kept = floor_low_rank.times, [torch.zeros(m, n, dtype=values.dtype) for _ in range(2)]
-
-    def dense(matrix: Tensor, entries: Tensor) -> Tensor:
-        matrix.zero_().view(-1).index_copy_(0, places, entries)
-        return matrix
-
-    def known(left: Tensor, right: Tensor) -> Tensor:
-        return (left @ right).view(-1).index_select(0, places)
-
-    # what a trial, its gradient and all Hessian products at a point share
-    rest = remembered(lambda x: known(x[0] @ x[1], x[2].mT) - values)
-    residual = remembered(lambda x: dense(kept[0], rest(x)))
-
-    def cost(x: Any) -> Tensor:
-        entries = rest(x)
-        return 0.5 * torch.dot(entries, entries)
-
-    def gradient(x: Any) -> Any:
-        g = residual(x)
-        return M.project_ambient(x, times(g, x[2]), times(g.mT, x[0]))
-
-    def hessian(x: Any, w: Any) -> Any:
-        (u, s, v), (du, ds, dv) = x, w
-        change = known(torch.cat((du @ s + u @ ds, u @ s), 1), torch.cat((v, dv), 1).mT)
-        g, h = residual(x), dense(kept[1], change)
-        return M.ambient_hessian(x, times(h, v), times(h.mT, u), times(g, dv), times(g.mT, du))
-
-    return cost, {"gradient": gradient, "hessian": hessian}
 
 
 # ---- many problems --------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from benchmarks.riemannian import floor, floor_batch
-from benchmarks.riemannian.cases import Case
+from benchmarks.riemannian.case import Case
 from benchmarks.riemannian.floor import Outcome
 from manopt_torch import (
     ConjugateGradientOptions,
