@@ -15,7 +15,7 @@ class ProductsOfImages:
     It keeps the last vectors that it has met, with their images.
 
     Args:
-        image: the isometry.
+        image: the isometry, to matrices.
         product: the inner product of two images.
     """
 
@@ -30,6 +30,10 @@ class ProductsOfImages:
     def __call__(self, u: Any, v: Any) -> torch.Tensor:
         """Return the inner product of two vectors."""
         return self._product(self._image_of(u), self._image_of(v))
+
+    def norm(self, u: Any) -> torch.Tensor:
+        """Return the length of a vector, in the bits of the manifold's `norm`."""
+        return torch.linalg.vector_norm(self._image_of(u), dim=(-2, -1))
 
     def _image_of(self, u: Any) -> torch.Tensor:
         for vector, image in self._met:

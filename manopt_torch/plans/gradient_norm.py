@@ -20,12 +20,16 @@ def gradient_norm(p: Any, o: Any) -> Scalar:
     return norm_at(p.M, o, o.x, o.gradient)
 
 
-def norm_at(M: Any, o: Any, x: Any, gradient: Any) -> Scalar:
-    """Return the length of the gradient at `x` in the form of the lane, and keep it for those who ask next."""
+def norm_at(M: Any, o: Any, x: Any, gradient: Any, inner: Any = None) -> Scalar:
+    """Return the length of the gradient at `x` in the form of the lane, and keep it for those who ask next.
+
+    With the inner product at `x` in hand, see `Manifold.inner_at`, it may keep what the length is computed from.
+    """
     held = o.measured
     # with its point: a gradient may be the same tensor everywhere, as that of a linear function is
     if held is not None and held[0] is gradient and held[1] is x:
         return held[2]
-    norm = o.lane.scalar(M.norm(x, gradient))
+    length = getattr(inner, "norm", None)
+    norm = o.lane.scalar(M.norm(x, gradient) if length is None else length(gradient))
     o.measured = gradient, x, norm
     return norm

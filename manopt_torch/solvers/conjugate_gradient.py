@@ -152,7 +152,7 @@ def _propose(p: Any, o: Any, x: Any, gradient: Any) -> Proposal:
     """Gather what the rules look at."""
     M, scalar, inner = p.M, o.lane.scalar, p.M.inner_at(x)
     if o.preconditioned is None:
-        preconditioned, norm = gradient, norm_at(M, o, x, gradient)
+        preconditioned, norm = gradient, norm_at(M, o, x, gradient, inner)
         square = norm * norm
     else:
         preconditioned = p.get_preconditioner(x, gradient)

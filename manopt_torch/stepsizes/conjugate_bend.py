@@ -19,13 +19,13 @@ from typing import Any
 
 from manopt_torch._typing import Mask, Scalar
 
-# a bend below this share of what the last curvature promises is rather rounding, or directions no longer conjugate
-_LEAST_SHARE = 0.02
+# guesses farther apart than by this factor: the relation has nearly cancelled, or the cost is far from a quadratic one
+_APART = 10.0
 
 
 def are_conjugate(o: Any) -> bool:
-    """Tell whether the options are those of conjugate gradients, with `beta` and `square` of their next direction."""
-    return getattr(o, "directions_are_conjugate", False)
+    """Tell whether the options are those of conjugate gradients in a run, which know `beta` and `square`."""
+    return getattr(o, "directions_are_conjugate", False) and o.beta is not None
 
 
 def nothing_seen(lane: Any) -> dict[str, Scalar]:
@@ -34,9 +34,10 @@ def nothing_seen(lane: Any) -> dict[str, Scalar]:
 
 
 def expected_bend(lane: Any, o: Any, memory: dict[str, Scalar], by_curvature: Scalar) -> Scalar:
-    """Return the mean of what the last curvature and the relation promise; the former alone if that is all."""
+    """Return the mean of what the last curvature and the relation promise; the former alone if they are far apart."""
     by_relation = memory["quotient"] * o.square - o.beta * o.beta * memory["bend"]
-    return lane.where(by_relation > _LEAST_SHARE * by_curvature, 0.5 * (by_curvature + by_relation), by_curvature)
+    believed = (by_relation * _APART > by_curvature) & (by_relation < _APART * by_curvature)
+    return lane.where(believed, 0.5 * (by_curvature + by_relation), by_curvature)
 
 
 def learn_bend(lane: Any, o: Any, memory: dict[str, Scalar], bend: Scalar, known: Mask) -> None:

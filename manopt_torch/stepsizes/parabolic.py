@@ -103,15 +103,15 @@ class ParabolicLinesearch(TwoFacedLinesearch):
             eta = lane.scale(-1.0, gradient) if eta is None else eta
         active = lane.full(True) if o.active is None else o.active
         way = downhill(p, o) if eta is None else way_along(p.M, lane, o.x, gradient, eta, o.along)
-        curvature, squared_length = memory["curvature"], way[2]
-        bend = curvature * squared_length
-        conjugate = eta is not None and "quotient" in memory
-        if conjugate:
+        bend = memory["curvature"] * way[2]
+        if "quotient" in memory:
             bend = expected_bend(lane, o, memory, bend)
-        found, learnt, sensible = self._search(p.M, lane, o.x, cost, way, bend, active, probes(p, o, eta))
-        memory["curvature"] = lane.where(sensible, lane.div(learnt, squared_length), curvature)
-        if conjugate:
-            learn_bend(lane, o, memory, learnt, sensible)
+        found, best, searching = self._search(p.M, lane, o.x, cost, way, bend, active, probes(p, o, eta))
+        met = lane.div(-way[1], best)
+        sensible = searching & (met > 0.0) & (met < math.inf)
+        memory["curvature"] = lane.where(sensible, lane.div(met, way[2]), memory["curvature"])
+        if "quotient" in memory:  # a best step that is the step taken: rounding has hidden how the cost bends
+            learn_bend(lane, o, memory, met, sensible & (best != found.step))
         o.trial = found.trial
         note_stagnation(o, i, way[0], found)
         return found.step
@@ -132,7 +132,7 @@ class ParabolicLinesearch(TwoFacedLinesearch):
     def _search(
         self, M: Any, lane: Any, x: Any, cost: Any, way: Way, bend: Any, active: Any, evaluate: Any
     ) -> tuple[Found, Any, Any]:
-        """Return what was found for an expected bend, the bend met, and where that makes sense."""
+        """Return what was found for an expected bend, where the last parabola has its minimum, and who searched."""
         direction, slope, squared_length = way
         searching = active & (slope < 0.0)
         first = lane.div(-slope, bend)
@@ -146,10 +146,9 @@ class ParabolicLinesearch(TwoFacedLinesearch):
         )
         smallest = partial(smallest_step, lane, x, direction)
         found, best = parabolic(lane, evaluate, lane.scalar(cost), slope, first, searching, rule, smallest)
-        learnt = lane.div(-slope, best)
         if searching is not True:
             found.failed = found.failed | lane.without(active, searching)
-        return found, learnt, searching & (learnt > 0.0) & (learnt < math.inf)
+        return found, best, searching
 
     def __repr__(self) -> str:
         return told(self)

@@ -139,6 +139,7 @@ def test_inner_products_at_a_point_follow_the_formula_that_a_class_writes_and_fl
             torch.testing.assert_close(plain(u, v), (U * V).sum((-2, -1)), rtol=1e-12, atol=1e-13)
             torch.testing.assert_close(plain(v, v), (V * V).sum((-2, -1)), rtol=1e-12, atol=1e-13)
             torch.testing.assert_close(doubled(u, v), 2 * (U * V).sum((-2, -1)), rtol=1e-12, atol=1e-13)
+        assert isinstance(plain, ProductsOfImages) and torch.equal(plain.norm(u), M.norm(x, u))
 
     met: list[int] = []
     products = ProductsOfImages(lambda w: met.append(w) or torch.tensor([float(w), 1.0]), torch.dot)

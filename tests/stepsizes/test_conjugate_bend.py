@@ -65,8 +65,9 @@ def test_without_a_sensible_search_the_curvature_alone_counts(lane):
     memory = nothing_seen(lane)
     five = torch.full(lane.shape, 5.0, dtype=D)
     torch.testing.assert_close(torch.as_tensor(expected_bend(lane, o, memory, lane.full(5.0)), dtype=D), five)
-    memory = {"quotient": lane.full(1.0), "bend": lane.full(7.9)}  # a relation that has nearly cancelled
-    torch.testing.assert_close(torch.as_tensor(expected_bend(lane, o, memory, lane.full(5.0)), dtype=D), five)
+    for quotient in (1.0, 40.0):  # a relation that has nearly cancelled; one from where the cost bends much more
+        memory = {"quotient": lane.full(quotient), "bend": lane.full(7.9)}
+        torch.testing.assert_close(torch.as_tensor(expected_bend(lane, o, memory, lane.full(5.0)), dtype=D), five)
     learn_bend(lane, o, memory, lane.full(math.nan), lane.full(False))
     assert torch.as_tensor(memory["quotient"]).isnan().all()
     assert not torch.as_tensor(memory["bend"]).any()
@@ -112,3 +113,21 @@ def test_directions_that_grow_parallel_are_left_out():
     assert not o.directions_are_conjugate
     solve(GradientProblem(Euclidean(2), lambda x: (x * x).sum(-1) + x[..., 0] ** 4), o)
     assert set(o.memory[o.stepsize]) == {"curvature"}
+
+
+@pytest.mark.parametrize("batch", [(), (2,)], ids=str)
+def test_what_rounding_has_hidden_is_not_learnt(batch):
+    x = torch.ones(*batch, 1, dtype=D)
+    bends = torch.tensor([1e-12, 1.0], dtype=D)[: x.numel()].reshape(batch)  # the first is lost in a cost of 100
+    search = ParabolicLinesearch()
+    o = ConjugateGradientOptions(x, stepsize=search, stop=StopAfterIteration(1))
+    solve(GradientProblem(Euclidean(1), lambda x, a: 100 + 0.4 * a * (x * x).sum(-1), data=(bends,)), o)
+    quotients = torch.as_tensor(o.memory[search]["quotient"], dtype=D).reshape(-1)
+    assert quotients[0].isnan()
+    torch.testing.assert_close(quotients[1:], torch.full((x.numel() - 1,), 0.8, dtype=D), rtol=1e-9, atol=0.0)
+
+
+def test_a_search_by_hand_before_the_run_knows_the_curvature_only():
+    p = GradientProblem(Euclidean(2), lambda x: 4 * (x * x).sum(-1))
+    o = ConjugateGradientOptions(torch.ones(2, dtype=D), stepsize=ParabolicLinesearch())
+    assert float(o.stepsize(p, o, 1)) == 0.125
