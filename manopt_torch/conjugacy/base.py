@@ -1,7 +1,7 @@
 """What a rule of the conjugate gradient method is, and what it is shown."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
@@ -90,8 +90,10 @@ class ConjugateCoefficient(Functor, ABC):
     hold the former point, `o.proposal` (a `Proposal`) the new one. A value that is not finite counts as zero.
     """
 
-    # of successive directions, nearly and after loose line searches too
-    makes_conjugate: ClassVar[bool] = True
+    @property
+    def makes_conjugate(self) -> bool:
+        """Whether successive directions are nearly conjugate, after loose line searches too."""
+        return True
 
     @abstractmethod
     def __call__(self, p: Any, o: Any, i: int) -> Any:

@@ -1,6 +1,6 @@
 """Coefficients whose numerator is the squared length of the gradient; and none at all."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from manopt_torch.conjugacy.base import ConjugateCoefficient
 
@@ -51,7 +51,10 @@ class DaiYuanCoefficient(ConjugateCoefficient):
         DaiYuanCoefficient()
     """
 
-    makes_conjugate: ClassVar[bool] = False  # they grow long and nearly parallel
+    @property
+    def makes_conjugate(self) -> bool:
+        """False: directions grow long and nearly parallel."""
+        return False
 
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Return the ratio."""

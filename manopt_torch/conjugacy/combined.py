@@ -83,6 +83,11 @@ class BealeRestartCoefficient(ConjugateCoefficient):
         check_coefficient(self, "coefficient", self.coefficient)
         check_range(self, "threshold", 0.0, float("inf"))
 
+    @property
+    def makes_conjugate(self) -> bool:
+        """Whether the other coefficient does."""
+        return getattr(self.coefficient, "makes_conjugate", True)
+
     def __call__(self, p: Any, o: Any, i: int) -> Any:
         """Return the coefficient, or zero."""
         lane, q = o.lane, o.proposal

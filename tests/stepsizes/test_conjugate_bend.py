@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from manopt_torch import (
+    BealeRestartCoefficient,
     ConjugateGradientOptions,
     DaiYuanCoefficient,
     Euclidean,
@@ -104,6 +105,7 @@ def test_a_problem_of_a_batch_foretells_as_it_does_alone():
 
 def test_directions_that_grow_parallel_are_left_out():
     assert ConjugateGradientOptions(torch.ones(2)).directions_are_conjugate
+    assert not BealeRestartCoefficient(DaiYuanCoefficient()).makes_conjugate
     o = ConjugateGradientOptions(
         torch.ones(2, dtype=D),
         coefficient=DaiYuanCoefficient(),
@@ -129,5 +131,6 @@ def test_what_rounding_has_hidden_is_not_learnt(batch):
 
 def test_a_search_by_hand_before_the_run_knows_the_curvature_only():
     p = GradientProblem(Euclidean(2), lambda x: 4 * (x * x).sum(-1))
-    o = ConjugateGradientOptions(torch.ones(2, dtype=D), stepsize=ParabolicLinesearch())
-    assert float(o.stepsize(p, o, 1)) == 0.125
+    search = ParabolicLinesearch()
+    o = ConjugateGradientOptions(torch.ones(2, dtype=D), stepsize=search)
+    assert float(search(p, o, 1)) == 0.125
