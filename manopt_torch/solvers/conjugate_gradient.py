@@ -208,7 +208,9 @@ def conjugate_gradient(
     r"""Minimise a differentiable cost by the nonlinear conjugate gradient method.
 
     Nearly as cheap an iteration as steepest descent, but far fewer of them where the Hessian is ill-conditioned; no
-    matrix and no memory of many vectors. The choice for large smooth problems of moderate accuracy.
+    matrix and no memory of many vectors. The choice for large smooth problems of moderate accuracy. Fewer evaluations
+    than by the defaults are mostly taken with `coefficient=HestenesStiefelCoefficient(),
+    stepsize=ParabolicLinesearch()`.
 
     Args:
         M: the manifold.
