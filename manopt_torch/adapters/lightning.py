@@ -18,10 +18,12 @@ def lightning_module(module: Any, metrics: dict[str, Any] | None = None, package
     """Make a `LightningModule` of a training module, to be trained by `Trainer(...).fit(...)`.
 
     Each step logs `loss_step`, `loss_epoch`, `damping_factor`, `attempts` and the metrics. The trainer is stopped when
-    the module raises its stop flag. `Trainer.test` logs `test_loss`, and the metrics under such names;
-    `Trainer.predict` returns outputs, for batches of inputs and for pairs of inputs and targets. Checkpoints hold the
-    parameters and the damping. `configure_optimizers` returns an optimizer that does nothing, whose steps Lightning
-    counts: `max_steps` and checkpoint callbacks go by that number. No gradients are accumulated or clipped.
+    the module raises its stop flag. Given validation data, it logs `val_loss`, the module's own loss in evaluation
+    mode, and the metrics as `val_...`, and leaves parameters and damping alone. `Trainer.test` logs `test_loss`, and
+    the metrics under such names; `Trainer.predict` returns outputs, for batches of inputs and for pairs of inputs and
+    targets. Checkpoints hold the parameters and the damping. `configure_optimizers` returns an optimizer that does
+    nothing, whose steps Lightning counts: `max_steps` and checkpoint callbacks go by that number. No gradients are
+    accumulated or clipped.
 
     Args:
         module: a `LevenbergMarquardtModule`, or any `torch.nn.Module` with its method `training_step`.
@@ -80,20 +82,28 @@ class Evaluation:
     metrics: dict[str, Any]
     log_dict: Any
 
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Log `val_loss` and metrics; in a `fit` without validation data Lightning warns that it leaves them out."""
+        self._log_evaluation("val", batch)
+
     def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Log loss and metrics; with a `validation_step`, Lightning would warn in every `fit` without such data."""
-        inputs, targets = batch
-        outputs = self._outputs(inputs)
-        numbers = {name: metric(outputs, targets) for name, metric in self.metrics.items()}
-        if hasattr(self.training_module, "loss_fn"):
-            numbers["loss"] = self.training_module.loss_fn(outputs, targets)
-        named = {f"test_{name}": float(value) for name, value in numbers.items()}
-        self.log_dict(named, on_step=False, on_epoch=True, prog_bar=True, batch_size=_size(targets))
+        """Log `test_loss` and metrics."""
+        self._log_evaluation("test", batch)
 
     def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Any:
         """Return the outputs of a batch: a pair is inputs and targets, as in training, a list of one its inputs."""
         listed = isinstance(batch, (tuple, list)) and len(batch) in (1, 2)
         return self._outputs(batch[0] if listed else batch)
+
+    @torch.no_grad()
+    def _log_evaluation(self, stage: str, batch: Any) -> None:
+        inputs, targets = batch
+        outputs = self._outputs(inputs)
+        numbers = {name: metric(outputs, targets) for name, metric in self.metrics.items()}
+        if hasattr(self.training_module, "loss_fn"):
+            numbers["loss"] = self.training_module.loss_fn(outputs, targets)
+        named = {f"{stage}_{name}": float(value) for name, value in numbers.items()}
+        self.log_dict(named, on_step=False, on_epoch=True, prog_bar=True, batch_size=_size(targets))
 
     def _outputs(self, inputs: Any) -> Any:
         if isinstance(inputs, dict):

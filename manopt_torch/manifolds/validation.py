@@ -25,26 +25,61 @@ def batch_shape(M: "Manifold", x: Any) -> tuple[int, ...]:
         split = len(got) - len(own)
         if split >= 0 and got[split:] == own:  # so for all points but tuples
             return got[:split]
-    tensors, shapes = leaves(x), leaf_shapes(M.point_shape)
+    tensors, shapes, nested = leaves(x), leaf_shapes(M.point_shape), is_nested(M.point_shape)
     if len(tensors) != len(shapes):
+        if isinstance(x, list) and nested:
+            raise ShapeError(f"a point of {M!r} must be {tuple_wanted(M, x)}")
         raise ShapeError(
-            f"a point of {M!r} has {len(shapes)} tensors, got {len(tensors)}: pass a tuple like its factors"
+            f"a point of {M!r} has {len(shapes)} tensor{'s' * nested}, got {len(tensors)}: pass "
+            + (_parts(M) if nested else f"one of shape {_with_batch(shapes[0])}")
         )
-    nested = is_nested(M.point_shape)
     if isinstance(x, tuple) != nested or not all(isinstance(leaf, torch.Tensor) for leaf in tensors):
-        wanted, got = "a tuple of tensors" if nested else "a tensor", ", ".join(type(leaf).__name__ for leaf in tensors)
-        raise ShapeError(f"a point of {M!r} is {wanted}, got {f'({got},)' if isinstance(x, tuple) else got}")
+        if nested:
+            raise ShapeError(f"a point of {M!r} must be {tuple_wanted(M, x)}")
+        got = ", ".join(type(leaf).__name__ for leaf in tensors)
+        raise ShapeError(f"a point of {M!r} is a tensor, got {f'({got},)' if isinstance(x, tuple) else got}")
     batches = []
     for tensor, shape in zip(tensors, shapes, strict=True):
         got = tuple(tensor.shape)
         split = len(got) - len(shape)
         if split < 0 or got[split:] != shape:
-            wanted = "(" + ", ".join(["*batch", *map(str, shape)]) + ")"
-            raise ShapeError(f"a point of {M!r} has shape {wanted}, got {got}: the point's own axes come last")
+            part = f"part {len(batches)} of " if nested else ""
+            wanted = _with_batch(shape)
+            raise ShapeError(f"{part}a point of {M!r} has shape {wanted}, got {got}: the point's own axes come last")
         batches.append(got[:split])
     if any(batch != batches[0] for batch in batches):
         raise ShapeError(f"the parts of a point of {M!r} need the same batch axes, got {batches}")
     return batches[0]
+
+
+def tuple_wanted(M: "Manifold", x: Any) -> str:
+    """Say what a point made of parts is, what `x` is instead, and how to make a point of it."""
+    if not isinstance(x, (list, tuple)):
+        return f"{_parts(M)}, got {type(x).__name__}"
+    names = ", ".join(type(part).__name__ for part in x)
+    got = f"a {type(x).__name__} of {names or 'nothing'}"
+    if len(x) != len(M.point_shape) or any(map(is_nested, M.point_shape)):  # parts are missing, or have parts
+        return f"{_parts(M)}, got {got}"
+    if all(isinstance(part, torch.Tensor) for part in x):
+        return f"{_parts(M)}, got {got}: write tuple(x)"
+    # integers would not do, and where some factors are complex no dtype is right for all
+    dtype = ", dtype=torch.float64" if M.field == "real" else ""
+    return f"{_parts(M)}, got {got}: write tuple(torch.as_tensor(part{dtype}) for part in x)"
+
+
+def _parts(M: "Manifold") -> str:
+    """Say what a point made of parts is: `a tuple of tensors of shapes ((*batch, 3), (*batch, 2))`."""
+    return f"a tuple of tensors of shapes {_nested_shapes(M.point_shape)}"
+
+
+def _nested_shapes(point_shape: tuple[Any, ...]) -> str:
+    if not is_nested(point_shape):
+        return _with_batch(point_shape)
+    return "(" + ", ".join(map(_nested_shapes, point_shape)) + ("," * (len(point_shape) == 1)) + ")"
+
+
+def _with_batch(shape: tuple[int, ...]) -> str:
+    return "(" + ", ".join(["*batch", *map(str, shape)]) + ")"
 
 
 def method_named(M: "Manifold", table: Mapping[str, str], method: str | None, what: str) -> str:

@@ -1,6 +1,7 @@
 """The start of a run: everything about the arguments is checked here, once, before anything happens."""
 
 import math
+from inspect import signature
 from typing import Any
 
 import torch
@@ -14,8 +15,8 @@ from manopt_torch.errors import (
     ShapeError,
 )
 from manopt_torch.functional.masked import Batch, Lone, lane_for
-from manopt_torch.manifolds.points import leaves, map_leaves
-from manopt_torch.manifolds.validation import method_named
+from manopt_torch.manifolds.points import is_nested, leaves, map_leaves
+from manopt_torch.manifolds.validation import method_named, tuple_wanted
 from manopt_torch.plans.options import Memory, Options, functors_of
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion
 from manopt_torch.problems.counted import bare_problem
@@ -191,8 +192,10 @@ def check_stop(o: Options) -> None:
     if o.stop is None:
         o.stop = StopAfterIteration(100)
     if not isinstance(o.stop, StoppingCriterion):
+        uncalled = isinstance(o.stop, type) and issubclass(o.stop, StoppingCriterion)
+        got = f"the class {o.stop.__name__}: write {as_called(o.stop)}" if uncalled else repr(o.stop)
         raise OptionsError(
-            f"{type(o).__name__}: stop must be a stopping criterion such as StopAfterIteration(100), got {o.stop!r}"
+            f"{type(o).__name__}: stop must be a stopping criterion such as StopAfterIteration(100), got {got}"
         )
     if o.stop.reads and (missing := [name for name in o.stop.reads if not hasattr(o, name)]):
         asking = [part for _, part in functors_of(o.stop) if missing[0] in getattr(part, "reads", ())]
@@ -200,6 +203,18 @@ def check_stop(o: Options) -> None:
             f"{type([o.stop, *asking][-1]).__name__} needs the field {' and '.join(missing)}, {type(o).__name__} has "
             "none: it is for other solvers"
         )
+
+
+def as_called(kind: type) -> str:
+    """Return the call that makes an object of a class, with the arguments that it cannot do without.
+
+    Examples:
+        >>> as_called(Options), as_called(StopAfterIteration)
+        ('Options(x)', 'StopAfterIteration(n)')
+    """
+    _, *taken = signature(kind.__init__).parameters.values()
+    needed = [each.name for each in taken if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD]
+    return f"{kind.__name__}({', '.join(needed)})"
 
 
 def check_needs(p: Any, o: Options) -> None:
@@ -221,19 +236,28 @@ def _finite(leaf: torch.Tensor) -> bool:
         return Lone().finite(leaf)
 
 
+def _no_tensor(M: Any, x: Any, leaf: Any) -> OptionsError:
+    """Return the error for a start with a leaf that is no tensor."""
+    if is_nested(M.point_shape):
+        return OptionsError(f"the start x must be {tuple_wanted(M, x)}")
+    several = isinstance(leaf, list) and leaf and all(isinstance(part, torch.Tensor) for part in leaf)
+    return OptionsError(
+        f"the start x must be a tensor or a tuple of tensors, got {type(leaf).__name__}: convert it with "
+        f"torch.{'stack' if several else 'as_tensor'}(x)"
+    )
+
+
 def check_start(p: Any, o: Options) -> None:
     """Raise unless the start is a finite point of the manifold and the data fit to it."""
     tensors = leaves(o.x)
     for leaf in tensors:
         if not isinstance(leaf, torch.Tensor):
-            raise OptionsError(
-                f"the start x must be a tensor or a tuple of tensors, got {type(leaf).__name__}: convert it with "
-                "torch.as_tensor(x)"
-            )
+            raise _no_tensor(p.M, o.x, leaf)
     batch = p.M.batch_shape(o.x)
     for leaf in tensors:
         if not (leaf.is_floating_point() or leaf.is_complex()):
-            raise OptionsError(f"the start x must be of floating point, got {leaf.dtype}: convert it with x.double()")
+            cure = "convert it with x.double()" if leaf is o.x else "convert that part with .double()"
+            raise OptionsError(f"the start x must be of floating point, got {leaf.dtype}: {cure}")
         if leaf.dtype.to_real() != tensors[0].dtype.to_real() or leaf.device != tensors[0].device:
             kinds = [(part.dtype, part.device) for part in tensors]
             raise ShapeError(f"the parts of the start x differ in dtype or device: {kinds}")

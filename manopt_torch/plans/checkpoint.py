@@ -122,14 +122,14 @@ def _is_unfinished(o: Any, d: dict[str, Any]) -> bool:
 
 
 def _other_reason(p: Any, o: Any) -> Any:
-    """Return the code of the criterion, no budget, that holds at a state taken up, 0 where there is none.
+    """Return the code of the first criterion that holds at a state taken up, 0 where there is none.
 
     Those that remember a former iterate have met this one already, and are not asked.
     """
     lane, code = o.lane, o.lane.full(0)
     for n, criterion in enumerate(o.stop.members, 1):
         functors = [criterion, *(part for _, part in functors_of(criterion))]
-        if not criterion.is_budget and all(o.memory.get(f) is None for f in functors):
+        if all(o.memory.get(f) is None for f in functors):
             hit = criterion.answer(p, o, o.iteration)
             hit = lane.scalar(hit) if lane.lone else hit
             code = lane.where((code == 0) & hit, lane.full(n), code)
@@ -139,10 +139,13 @@ def _other_reason(p: Any, o: Any) -> Any:
 def _overlay(o: Any, d: dict[str, Any]) -> None:
     known = set(_saved_fields(o))
     at, point = dict(functors_of(o)), o.x
+    # criteria that only the start of a run fills in meet their part of the state there
+    awaited = o.stop is None
+    memory = {path: tree for path, tree in d["memory"].items() if not (awaited and path.split(".")[0] == "stop")}
     for name in d["state"]:
         if name not in known:
             raise OptionsError(f"the state has a field {name!r} that {type(o).__name__} lacks")
-    for path in d["memory"]:
+    for path in memory:
         if path not in at:
             where = f"{path!r}, where {type(o).__name__} has no functor now"
             raise OptionsError(f"the state has a memory for {where}{_CURE}")
@@ -151,11 +154,11 @@ def _overlay(o: Any, d: dict[str, Any]) -> None:
             kinds = f"a {saved} for {path!r}, the options have a {here} there"
             raise OptionsError(f"the state has the memory of {kinds}{_CURE}")
     saved, here = d["criteria"], _kinds_of_criteria(o)
-    if saved != here and _has_reasons(d["state"]["reason_code"]):
+    if not awaited and saved != here and _has_reasons(d["state"]["reason_code"]):
         raise OptionsError(f"the state is one of a run that stopped by {saved}, the options have {here}{_CURE}")
     for name, value in d["state"].items():
         setattr(o, name, _like(getattr(o, name), point, value))
-    for path, tree in d["memory"].items():
+    for path, tree in memory.items():
         o.memory[at[path]] = _like(o.memory.get(at[path]), point, tree)
 
 

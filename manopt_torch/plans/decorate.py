@@ -9,6 +9,7 @@ from manopt_torch._keywords import strict_keywords
 from manopt_torch.errors import OptionsError, UnknownSymbolError
 from manopt_torch.functional.masked import host_read
 from manopt_torch.plans.action import Action
+from manopt_torch.plans.debug.bare_names import warn_of_bare_names
 from manopt_torch.plans.debug.base import DebugAction
 from manopt_torch.plans.debug.entry import DebugEntry, DebugEntryChange
 from manopt_torch.plans.debug.factory import DebugFactory
@@ -38,6 +39,9 @@ class DebugOptions(OptionsDecorator):
         UnknownSymbolError: if a symbol is neither known nor a field of the options, or a place is unknown.
         OptionsError: if `debug` is none of these.
 
+    Warns:
+        UserWarning: if a text is the name of a known symbol without its colon, "Cost" for ":Cost", say.
+
     Examples:
         >>> import torch
         >>> from manopt_torch import GradientDescentOptions
@@ -49,6 +53,7 @@ class DebugOptions(OptionsDecorator):
     def __init__(self, options: Any, debug: Any) -> None:
         OptionsDecorator.__init__(self, options)
         self.debug_dictionary: dict[str, Any] = _debug_places(get_options(options), debug)
+        warn_of_bare_names(debug)
         _check_fields(get_options(options), self.debug_dictionary.values())
 
     def hook_table(self) -> Hooks:

@@ -4,13 +4,15 @@ import time
 from typing import Any
 
 from manopt_torch._keywords import strict_keywords
-from manopt_torch.plans.begin import begin
+from manopt_torch.errors import OptionsError
+from manopt_torch.manifolds.points import first_leaf
+from manopt_torch.plans.begin import as_called, begin
 from manopt_torch.plans.checkpoint import take_up
 from manopt_torch.plans.compaction import WorkingSet
 from manopt_torch.plans.decorate import decorate_options, record_places_of
 from manopt_torch.plans.dispatch import initialize_solver, step_solver, stop_solver
 from manopt_torch.plans.hooks import STOP, Agenda, Hooks, collect_hooks, run_hooks
-from manopt_torch.plans.options import OptionsDecorator, get_options, make_memory
+from manopt_torch.plans.options import Options, OptionsDecorator, get_options, make_memory
 from manopt_torch.problems.autodiff import grad_mode
 from manopt_torch.problems.counted import bare_problem
 
@@ -30,6 +32,7 @@ def solve(problem: Any, options: Any, *, debug: Any = None, record: Any = None) 
         problem's stop (`get_reason`), and the records (`get_record`). Solving again goes on from there.
 
     Raises:
+        OptionsError: if `options` are none, or their class, or start and data are of dtypes that torch does not mix.
         MissingDerivativeError: if the problem lacks what the solver needs.
         ShapeError: if the start, the data or the cost's result have the wrong shape.
         NonFiniteError: if the start is not finite, or no problem has a finite cost and gradient there.
@@ -45,6 +48,10 @@ def solve(problem: Any, options: Any, *, debug: Any = None, record: Any = None) 
         (True, torch.Size([2]))
     """
     bare_problem(problem)  # raises where it is none
+    if isinstance(options, type) and issubclass(options, (Options, OptionsDecorator)):
+        raise OptionsError(
+            f"expected Options (or decorated ones), got the class {options.__name__}: write {as_called(options)}"
+        )
     bare = get_options(options)  # without decorators: where the state is
     target = decorate_options(options, debug=debug, record=record)
     started, counted = time.perf_counter(), problem.counts.as_dict()
@@ -53,7 +60,7 @@ def solve(problem: Any, options: Any, *, debug: Any = None, record: Any = None) 
     subject, hooks = (target, Hooks()) if special else (bare, collect_hooks(target))
     with grad_mode(False):
         bare.lane = None  # filled by `begin`, which initialisation calls
-        initialize_solver.resolve(type(subject))(problem, subject)
+        _initialize(problem, bare, subject)
         if bare.lane is None:  # a solver of one's own may leave the common state to us
             begin(problem, bare)
         bare.hooks, bare.record_places = hooks, record_places_of(target)
@@ -67,6 +74,38 @@ def solve(problem: Any, options: Any, *, debug: Any = None, record: Any = None) 
             bare.seconds = time.perf_counter() - started
             bare.evaluations = {kind: n - counted[kind] for kind, n in problem.counts.as_dict().items()}
     return options
+
+
+def _initialize(problem: Any, bare: Any, subject: Any) -> None:
+    """Initialise; where torch refuses to compute with tensors of two dtypes, say whose they are."""
+    try:
+        initialize_solver.resolve(type(subject))(problem, subject)
+    except RuntimeError as error:
+        if not any(words in str(error) for words in _TWO_DTYPES):
+            raise
+        raise _of_two_dtypes(problem, bare.x, error) from error
+
+
+# what torch says, by one operation or another, of arguments of different dtypes
+_TWO_DTYPES = ("same dtype", "scalar type", "got dtype")
+
+
+def _of_two_dtypes(problem: Any, x: Any, error: RuntimeError) -> OptionsError:
+    """Return the error for callables that meet a start and other tensors between which torch does not convert."""
+    own = first_leaf(x).dtype
+    floating = [(n, d.dtype) for n, d in enumerate(problem.data) if d.is_floating_point() or d.is_complex()]
+    others = [(f"data[{n}]", kind) for n, kind in floating if kind.to_real() != own.to_real()]
+    if not others:  # tensors that a callable has from elsewhere are not known here
+        return OptionsError(
+            f"the start x is of {own}, and a callable of the problem computes with tensors of two dtypes ({error}): "
+            f"make those that it uses besides x of {own} as well, or pass the start in their dtype by x.to(...)"
+        )
+    listed = " and ".join(f"{name} of {kind}" for name, kind in others)
+    cure = others[0][1].to_complex() if own.is_complex else others[0][1].to_real()
+    return OptionsError(
+        f"the start x is of {own}, but {listed} ({error}): they need the same dtype, so pass the start as "
+        f"x.to({cure}), or data of the dtype of the start"
+    )
 
 
 def _loop(problem: Any, subject: Any, hooks: Hooks) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from manopt_torch.errors import ManoptError
-from manopt_torch.problems import get_gradient
+from manopt_torch.problems import GradientProblem, HessianProblem, get_gradient
+from manopt_torch.problems.counted import bare_problem
 from manopt_torch.testing.derivatives import (
     SLOPE_TOLERANCE,
     model_errors,
@@ -35,6 +36,7 @@ class GradientReport:
         off_tangent: how far the gradient is off the tangent space, relative to its length, shape `(*batch,)`.
         passed_each: whether the check passed, shape `(*batch,)`.
         failures: what failed, empty if nothing did.
+        cure: how to hand over the gradient instead, where it passes as the Euclidean one; empty elsewhere.
     """
 
     step_sizes: torch.Tensor
@@ -45,6 +47,7 @@ class GradientReport:
     off_tangent: torch.Tensor
     passed_each: torch.Tensor
     failures: tuple[str, ...]
+    cure: str = ""
 
     @property
     def passed(self) -> bool:
@@ -58,7 +61,7 @@ class GradientReport:
         order = Order(self.slope, self.window, self.exact, self.passed_each)
         rows = describe(order, _ORDER, SLOPE_TOLERANCE)
         rows.append(("tangent", f"off by {self.off_tangent.max():.1e}"))
-        return table("check_gradient", self.passed, rows, self.failures)
+        return table("check_gradient", self.passed, rows, self.failures) + (self.cure and f"\n  cure      {self.cure}")
 
 
 def check_gradient(
@@ -76,7 +79,8 @@ def check_gradient(
     $E(t) = |f(\exp_x(tu)) - f(x) - t \langle \operatorname{grad} f(x), u\rangle_x|$, must fall like $t^2$; with a wrong
     gradient it falls like $t$. Passes if the slope of $\log E$ over $\log t$ is 2 (or more) on a window of step sizes
     that reaches down to rounding, or if no error exceeds rounding: the cost is linear there. Also checks that the
-    gradient is a tangent vector. Use it once for each gradient written by hand, before the first solve.
+    gradient is a tangent vector. Use it once for each gradient written by hand, before the first solve. Where a given
+    gradient fails but would pass as `euclidean_gradient=`, the outcome says so.
 
     Args:
         p: a problem with a gradient.
@@ -107,8 +111,11 @@ def check_gradient(
         >>> check_gradient(GradientProblem(Sphere(3), f), generator=g).passed
         True
         >>> forgot_to_project = GradientProblem(Sphere(3), f, lambda x: 2 * x @ a)
-        >>> print(check_gradient(forgot_to_project, generator=g).failures[0])
+        >>> report = check_gradient(forgot_to_project, generator=g)
+        >>> print(report.failures[0])
         the gradient is not tangent
+        >>> print(report.cure)
+        the gradient given is the Euclidean one: pass it as euclidean_gradient=
     """
     x, u = start_and_direction(p, x, u, points, generator)
     with torch.no_grad():
@@ -118,7 +125,19 @@ def check_gradient(
     tangent = off <= _TANGENT_ROUNDINGS * p.M.tolerance(torch.float64)
     findings = (("the gradient is not tangent", tangent), ("the gradient is not that of the cost", order.as_wanted))
     passed, failures = sum_up(findings)
-    report = GradientReport(t, errors, order.slope, order.window, order.exact, off, passed, failures)
+    cure = "" if not failures else _cure(p, x, u, points)
+    report = GradientReport(t, errors, order.slope, order.window, order.exact, off, passed, failures, cure)
     if raise_on_failure and not report:
         raise ManoptError(str(report))
     return report
+
+
+def _cure(p: Any, x: Any, u: Any, points: int) -> str:
+    """Return what to do about a given gradient that fails, if it passes as the Euclidean one; else nothing."""
+    bare = bare_problem(p)
+    if not isinstance(bare, (GradientProblem, HessianProblem)) or bare.gradient is None:
+        return ""
+    converted = GradientProblem(bare.M, bare.cost, euclidean_gradient=bare.gradient, data=bare.data)
+    if not check_gradient(converted, x, u, points=points):
+        return ""
+    return "the gradient given is the Euclidean one: pass it as euclidean_gradient="

@@ -7,7 +7,8 @@ import torch
 
 from manopt_torch.errors import ManoptError, OptionsError
 from manopt_torch.manifolds.points import map_leaves
-from manopt_torch.problems import get_gradient, get_hessian
+from manopt_torch.problems import HessianProblem, get_gradient, get_hessian
+from manopt_torch.problems.counted import bare_problem
 from manopt_torch.testing.derivatives import (
     SLOPE_TOLERANCE,
     model_errors,
@@ -38,6 +39,7 @@ class HessianReport:
         off_tangent: how far $H[u]$ is off the tangent space, relative to its length, shape `(*batch,)`.
         passed_each: whether the check passed, shape `(*batch,)`.
         failures: what failed, empty if nothing did.
+        cure: how to hand over the Hessian instead, where it passes as the Euclidean one; empty elsewhere.
     """
 
     step_sizes: torch.Tensor
@@ -50,6 +52,7 @@ class HessianReport:
     off_tangent: torch.Tensor
     passed_each: torch.Tensor
     failures: tuple[str, ...]
+    cure: str = ""
 
     @property
     def passed(self) -> bool:
@@ -65,7 +68,7 @@ class HessianReport:
         rows.append(("linear", f"off by {self.nonlinear.max():.1e}"))
         rows.append(("symmetric", f"off by {self.asymmetric.max():.1e}"))
         rows.append(("tangent", f"off by {self.off_tangent.max():.1e}"))
-        return table("check_hessian", self.passed, rows, self.failures)
+        return table("check_hessian", self.passed, rows, self.failures) + (self.cure and f"\n  cure      {self.cure}")
 
 
 def check_hessian(
@@ -84,7 +87,7 @@ def check_hessian(
     $E(t) = |f(\exp_x(tu)) - f(x) - t\langle \operatorname{grad} f, u\rangle - \tfrac{t^2}{2}\langle H[u], u\rangle|$,
     must fall like $t^3$; with a wrong Hessian it falls like $t^2$, with a wrong gradient like $t$. That sees only the
     symmetric part of $H$ in one direction, so linearity, symmetry and tangency are checked besides. Check the gradient
-    first.
+    first. Where a given Hessian fails but would pass as `euclidean_hessian=`, the outcome says so.
 
     Args:
         p: a problem with a Hessian.
@@ -139,12 +142,31 @@ def check_hessian(
         ("the Hessian is not that of the cost", order.as_wanted),
     )
     passed, failures = sum_up(findings)
+    cure = "" if not failures else _cure(p, x, u, points, tolerance, generator)
     report = HessianReport(
-        t, errors, order.slope, order.window, order.exact, nonlinear, asymmetric, off, passed, failures
+        t, errors, order.slope, order.window, order.exact, nonlinear, asymmetric, off, passed, failures, cure
     )
     if raise_on_failure and not report:
         raise ManoptError(str(report))
     return report
+
+
+def _cure(p: Any, x: Any, u: Any, points: int, tolerance: float | None, generator: torch.Generator | None) -> str:
+    """Return what to do about a given Hessian that fails, if it passes as the Euclidean one; else nothing."""
+    bare = bare_problem(p)
+    if not isinstance(bare, HessianProblem) or bare.hessian is None:
+        return ""
+    given = {"euclidean_hessian": bare.hessian, "data": bare.data}
+    as_it_is = {"gradient": bare.gradient, "euclidean_gradient": bare.euclidean_gradient}
+    tries = [("the Hessian given is the Euclidean one: pass it as euclidean_hessian=", as_it_is)]
+    if bare.gradient is not None:  # tried first: on some manifolds a Euclidean gradient does no harm to this check
+        both = "gradient and Hessian given are the Euclidean ones: pass them as euclidean_gradient=, euclidean_hessian="
+        tries.insert(0, (both, {"euclidean_gradient": bare.gradient}))
+    for cure, gradients in tries:
+        converted = HessianProblem(bare.M, bare.cost, **gradients, **given)
+        if check_hessian(converted, x, u, points=points, tolerance=tolerance, generator=generator):
+            return cure
+    return ""
 
 
 def _linear_and_symmetric(

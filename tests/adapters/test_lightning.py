@@ -8,10 +8,14 @@ from torch import nn
 
 from manopt_torch import OptionsError
 from manopt_torch.adapters.lightning import lightning_module
-from manopt_torch.training import LevenbergMarquardtModule, OptimizerModule, StandardDampingStrategy
+from manopt_torch.training import HuberLoss, LevenbergMarquardtModule, OptimizerModule, StandardDampingStrategy
 
 # of torch to Lightning 2.6
-pytestmark = pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning"),
+    # most fits here are without validation data
+    pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`"),
+]
 
 
 class Batches:
@@ -90,6 +94,46 @@ def test_predicts_and_tests(tmp_path):
     expected = (model(x) - 2 * x).square().mean().item()
     (logged,) = run.test(wrapped, load(x, 2 * x), verbose=False)
     assert logged["test_loss"] == pytest.approx(expected) and "test_worst" in logged
+
+
+def test_validates(tmp_path):
+    """The loss over all samples, each counting once; nothing of the module moves."""
+    layers = nn.Sequential(nn.Linear(1, 3), nn.BatchNorm1d(3), nn.Dropout(0.5), nn.Linear(3, 1)).double()
+    worst = lambda outputs, targets: (outputs - targets).abs().max()  # noqa: E731
+    wrapped = lightning_module(LevenbergMarquardtModule(layers, HuberLoss(0.5)), {"worst": worst})
+    before = {name: torch.as_tensor(t).clone() for name, t in layers.state_dict().items()}
+    damping = wrapped.training_module.damping_strategy.get_current_damping()
+    x = torch.linspace(-1, 3, 10, dtype=torch.float64)[:, None]
+    data = torch.utils.data.TensorDataset(x, x.square())
+    loader = torch.utils.data.DataLoader(data, 4)  # the last batch is of two
+    (logged,) = trainer(tmp_path).validate(wrapped, loader, verbose=False)
+    outputs = layers.eval()(x).detach()
+    expected = nn.functional.huber_loss(outputs, x.square(), delta=0.5).item()
+    assert set(logged) == {"val_loss", "val_worst"} and logged["val_loss"] == pytest.approx(expected, rel=1e-6)
+    errors = (outputs - x.square()).abs().flatten()
+    share = sum(len(part) / 10 * part.max().item() for part in errors.split(4))
+    assert logged["val_worst"] == pytest.approx(share, rel=1e-6)
+    assert all(torch.equal(t, before[name]) for name, t in layers.state_dict().items())
+    assert wrapped.training_module.damping_strategy.get_current_damping() == damping
+    both = trainer(tmp_path).validate(wrapped, [loader, loader], verbose=False)
+    assert [entry[f"val_loss/dataloader_idx_{k}"] for k, entry in enumerate(both)] == [logged["val_loss"]] * 2
+
+
+def test_fits_by_the_validation_loss(tmp_path):
+    """Callbacks see it, and the fit is the one without validation, bit for bit."""
+    from lightning.pytorch.callbacks import EarlyStopping
+
+    model, plain = nn.Linear(1, 1), nn.Linear(1, 1)
+    plain.load_state_dict(model.state_dict())
+    wrap = lambda net: lightning_module(LevenbergMarquardtModule(net, damping_strategy=StandardDampingStrategy(1.0)))  # noqa: E731
+    x = torch.tensor([[0.5], [2.0]])
+    run = trainer(tmp_path, max_epochs=9, callbacks=[EarlyStopping("val_loss", stopping_threshold=1e-3)])
+    run.fit(wrap(model), Batches(), torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, 2 * x + 1), 2))
+    assert 0 < run.current_epoch < 9 and float(run.callback_metrics["val_loss"]) < 1e-3
+    alone = trainer(tmp_path, max_epochs=run.current_epoch)
+    alone.fit(wrap(plain), Batches())
+    assert torch.equal(model.weight, plain.weight) and torch.equal(model.bias, plain.bias)
+    assert "val_loss" not in alone.callback_metrics
 
 
 def test_other_optimizers_train_and_are_saved(tmp_path):

@@ -107,12 +107,46 @@ def test_errors_name_the_part() -> None:
         M.batch_shape((torch.zeros(2, 3), torch.zeros(3)))
     with pytest.raises(ShapeError, match="has 2 tensors, got 1"):
         M.check_point(X.direction)
+    with pytest.raises(ShapeError, match=r"pass a tuple of tensors of shapes \(\(\*batch, 3\), \(\*batch\)\)"):
+        M.check_point((X.direction,))
+    with pytest.raises(ShapeError, match=r"^part 1 of a point of Product\(.*has shape \(\*batch, 2\), got \(1,\)"):
+        Product(Sphere(3), Euclidean(2)).check_point((X.direction, torch.zeros(1)))
     with pytest.raises(NotOnManifoldError, match=r"off Product\(Sphere\(3\), Euclidean\(\)\)"):
         M.check_point((2 * X.direction, X.height))
     with pytest.raises(OptionsError, match="one or more manifolds"):
         Product()
     with pytest.raises(OptionsError, match="each as an argument of its own"):
         Product([Sphere(3), Euclidean()])
+
+
+@pytest.mark.parametrize(
+    ("x", "told"),
+    [
+        ([X.direction, X.height], r"got a list of Tensor, Tensor: write tuple\(x\)"),
+        (
+            [[1, 0, 0], 0],
+            r"list of list, int: write tuple\(torch.as_tensor\(part, dtype=torch.float64\) for part in x\)",
+        ),
+        (([1.0, 0.0, 0.0], 0.0), r"got a tuple of list, float: write tuple\(torch.as_tensor\(part,"),
+        ([X.direction, X.height, X.height], "got a list of Tensor, Tensor, Tensor$"),
+        ([], "got a list of nothing$"),
+    ],
+)
+def test_what_is_no_tuple_of_tensors_is_told_how_to_become_one(x: Any, told: str) -> None:
+    wanted = r"a point of Product\(.*\) must be a tuple of tensors of shapes \(\(\*batch, 3\), \(\*batch\)\), "
+    with pytest.raises(ShapeError, match=wanted + ".*" + told):
+        M.check_point(x)
+
+
+def test_the_cure_for_a_list_makes_a_point() -> None:
+    x = [[1, 0, 0], 0]
+    point = tuple(torch.as_tensor(part, dtype=torch.float64) for part in x)
+    M.check_point(point)
+    nested = Product(Euclidean(2), M)
+    with pytest.raises(
+        ShapeError, match=r"of shapes \(\(\*batch, 2\), \(\(\*batch, 3\), \(\*batch\)\)\), got a list of .*list$"
+    ):
+        nested.check_point([[0.0, 0.0], x])
 
 
 def test_gradients_come_as_points_do() -> None:

@@ -17,9 +17,12 @@ from manopt_torch import (
     DebugEntryChange,
     DebugEvery,
     DebugGroup,
+    DebugOptions,
     Euclidean,
     GradientDescentOptions,
     GradientProblem,
+    LeastSquaresProblem,
+    LevenbergMarquardtOptions,
     MeshAdaptiveDirectSearchOptions,
     NelderMeadOptions,
     Power,
@@ -29,6 +32,7 @@ from manopt_torch import (
     Sphere,
     Stiefel,
     StopAfterIteration,
+    StopWhenNonFinite,
     StoreOptionsAction,
     solve,
 )
@@ -55,6 +59,32 @@ def options(x, n=3, **more):
 def test_a_start_that_is_no_tensor(x):
     with pytest.raises(OptionsError, match=r"start x must be a tensor or a tuple of tensors, got \w+: .*as_tensor"):
         solve(P, options(x))
+
+
+def test_a_list_of_points_is_told_to_be_stacked():
+    with pytest.raises(OptionsError, match=r"got list: convert it with torch.stack\(x\)"):
+        solve(P, options([torch.ones(2), torch.zeros(2)]))
+
+
+def test_a_start_of_parts_that_is_no_tuple_of_tensors():
+    p = GradientProblem(Product(Sphere(3), M), lambda x: x[0][..., 0] + P.cost(x[1]))
+    tensors = [torch.eye(3, dtype=D)[0], torch.ones(2, dtype=D)]
+    wanted = r"the start x must be a tuple of tensors of shapes \(\(\*batch, 3\), \(\*batch, 2\)\), got a"
+    with pytest.raises(OptionsError, match=wanted + r" list of Tensor, Tensor: write tuple\(x\)$"):
+        solve(p, options(tensors))
+    cure = r"write tuple\(torch.as_tensor\(part, dtype=torch.float64\) for part in x\)$"
+    for x, got in (
+        ([[1, 0, 0], [1, 1]], " list of list, list: "),
+        (([1, 0, 0], tensors[1]), " tuple of list, Tensor: "),
+    ):
+        with pytest.raises(OptionsError, match=wanted + got + cure):
+            solve(p, options(x))
+        made = tuple(torch.as_tensor(part, dtype=D) for part in x)
+        assert torch.equal(solve(p, options(made)).x[1], solve(p, options(tuple(tensors))).x[1])
+    with pytest.raises(ShapeError, match=r"has 2 tensors, got 1: pass a tuple of tensors of shapes \(\(\*batch, 3\)"):
+        solve(p, options(torch.ones(5)))
+    with pytest.raises(OptionsError, match=r"floating point, got torch.int64: convert that part with .double\(\)"):
+        solve(p, options((tensors[0], torch.ones(2, dtype=torch.int64))))
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool])
@@ -145,6 +175,31 @@ def test_no_problem(wrong):
 def test_no_options(wrong):
     with pytest.raises(OptionsError, match="expected Options"):
         solve(P, wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "cure"),
+    [
+        (GradientDescentOptions, "GradientDescentOptions(x)"),
+        (NelderMeadOptions, "NelderMeadOptions(x)"),
+        (DebugOptions, "DebugOptions(options, debug)"),
+    ],
+)
+@pytest.mark.parametrize("lists", [{}, {"debug": [":Cost"], "record": [":Cost"]}])
+def test_a_class_of_options_is_told_to_be_called(wrong, cure, lists):
+    told = f"expected Options (or decorated ones), got the class {wrong.__name__}: write {cure}"
+    with pytest.raises(OptionsError, match=f"^{re.escape(told)}$"):
+        solve(P, wrong, **lists)
+
+
+@pytest.mark.parametrize(
+    ("stop", "cure"), [(StopAfterIteration, r"StopAfterIteration\(n\)"), (StopWhenNonFinite, r"StopWhenNonFinite\(\)")]
+)
+def test_a_class_of_criteria_is_told_to_be_called(stop, cure):
+    with pytest.raises(OptionsError, match=rf"got the class {stop.__name__}: write {cure}$"):
+        solve(P, GradientDescentOptions(torch.ones(2), stop=stop))
+    with pytest.raises(OptionsError, match=r"got <class 'int'>$"):  # to call this one would be no cure
+        solve(P, GradientDescentOptions(torch.ones(2), stop=int))
 
 
 @pytest.mark.parametrize("stop", [5, StopAfterIteration, lambda p, o, i: True])
@@ -242,3 +297,43 @@ def test_a_cost_that_writes_into_its_point_is_named_where_autograd_notices_first
     with pytest.raises(OptionsError, match=r"the cost writes into the point .* x.clone\(\)"):
         solve(GradientProblem(Euclidean(3), lambda x: x.mul_(2).sum(-1)), GradientDescentOptions(x))
     assert torch.equal(x, torch.ones(3))
+
+
+def squares(x, a):
+    """Half of the squared length of a x, by a product of matrices: torch converts no dtypes there."""
+    return 0.5 * (a @ x.unsqueeze(-1)).square().sum((-2, -1))
+
+
+@pytest.mark.parametrize("batch", [(), (2,)], ids=str)
+@pytest.mark.parametrize(("own", "other"), [(D, torch.float32), (torch.float32, D)])
+def test_data_of_another_dtype_than_the_start(own, other, batch):
+    x, a = torch.ones(*batch, 2, dtype=own), torch.eye(2, dtype=other).expand(*batch, 2, 2)
+    weights = torch.ones(batch, dtype=own)  # these fit, and are not named
+    told = rf"the start x is of {own}, but data\[1\] of {other} \(.*pass the start as x.to\({other}\), or data of the"
+    cost = lambda x, w, a: w * squares(x, a)  # noqa: E731
+    for make in (options, NelderMeadOptions):
+        with pytest.raises(OptionsError, match=told) as caught:
+            solve(GradientProblem(M, cost, data=(weights, a)), make(x))
+        assert isinstance(caught.value.__cause__, RuntimeError)
+    residuals = LeastSquaresProblem(M, lambda x, w, a: (a @ x.unsqueeze(-1)).squeeze(-1), data=(weights, a))
+    with pytest.raises(OptionsError, match=told):
+        solve(residuals, LevenbergMarquardtOptions(x))
+    for start, data in ((x.to(other), (weights.to(other), a)), (x, (weights, a.to(own)))):  # both cures do
+        assert solve(GradientProblem(M, cost, data=data), options(start, 1)).x.tolist() == (0.5 * x).tolist()
+
+
+def test_tensors_of_another_dtype_that_the_cost_has_from_elsewhere():
+    a = torch.eye(2)
+    with pytest.raises(
+        OptionsError, match=r"x is of torch.float64, and a callable .* of two dtypes .*by x.to"
+    ) as caught:
+        solve(GradientProblem(M, lambda x: squares(x, a)), options(torch.ones(2, dtype=D)))
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_other_errors_of_a_cost_are_left_as_they_are():
+    def cost(x, a):
+        raise RuntimeError("dtype of my own")
+
+    with pytest.raises(RuntimeError, match="^dtype of my own$"):
+        solve(GradientProblem(M, cost, data=(torch.ones(2),)), options(torch.ones(2, dtype=D)))

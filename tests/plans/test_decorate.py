@@ -1,5 +1,7 @@
 """Decorators: what their constructors take, and the lists that `solve` takes."""
 
+import re
+
 import pytest
 import torch
 
@@ -194,3 +196,40 @@ def test_debug_and_record_change_no_iterate():
         record=[RecordIteration(), ":Iterate", ":Change", ":GradientNorm"],
     )
     assert torch.equal(plain.x, busy.x)
+
+
+# ---- names of symbols without the colon -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("debug", "told"),
+    [
+        (["Cost"], r"'Cost' as text: for the value write ':Cost'"),
+        ("GradientNorm", r"'GradientNorm' as text: for the value write ':GradientNorm'"),
+        ([":Iteration", "Cost", " | ", "Stop", "Cost", 2], r"'Cost', 'Stop' as text: .* ':Cost', ':Stop'"),
+        ({":Start": ["Time"], ":Step": "Cost"}, r"'Time', 'Cost' as text"),
+    ],
+)
+def test_a_name_without_its_colon_is_printed_with_one_warning_a_run(debug, told, capsys):
+    with pytest.warns(UserWarning, match=told) as caught:
+        o = solve(P, lone(), debug=debug)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    assert o.iteration == 3 and told.split("'")[1] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "debug",
+    [[" | "], ["cost "], ["Cost: "], ["Cost", " = ", ":Cost"], ["Cost", (":Cost", " {:.1f}")], [DebugDivider("Cost")]],
+)
+def test_other_texts_and_labels_are_printed_without_a_warning(debug, recwarn):
+    solve(P, lone(), debug=debug)
+    assert not recwarn.list
+
+
+def test_a_name_without_its_colon_in_a_record_list_is_told_the_symbol():
+    for name in ("Cost", "x", "Iterate"):
+        with pytest.raises(UnknownSymbolError, match=f"got '{name}': write ':{name}'$"):
+            solve(P, lone(), record=[name])
+    for text in ("Costs", " | ", "Progress"):
+        with pytest.raises(UnknownSymbolError, match=rf"got '{re.escape(text)}'$"):
+            solve(P, lone(), record=[text])

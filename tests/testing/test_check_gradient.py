@@ -13,6 +13,7 @@ from manopt_torch import (
     NotOnManifoldError,
     OptionsError,
     Sphere,
+    SymmetricPositiveDefinite,
 )
 from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.testing import PROBLEMS, check_gradient, problem_named
@@ -79,6 +80,33 @@ def test_a_gradient_that_sticks_out_of_the_tangent_space() -> None:
     report = check_gradient(euclidean, generator=seeded())
     # along the sphere the part that sticks out does not show
     assert report.failures == ("the gradient is not tangent",) and abs(report.slope - 2) < 0.1
+
+
+EUCLIDEAN = "the gradient given is the Euclidean one: pass it as euclidean_gradient="
+
+
+@pytest.mark.parametrize("batch", [(), (2,)], ids=str)
+def test_a_euclidean_gradient_is_told_where_to_go(batch: tuple[int, ...]) -> None:
+    # of the trace of a x^2, a symmetric matrix: on positive definite ones it is tangent, but not the gradient
+    a = torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
+    M = SymmetricPositiveDefinite(2)
+    x = M.random_point(*batch, generator=seeded(), dtype=torch.float64)
+    euclidean = GradientProblem(M, lambda x: (a * (x @ x)).sum((-1, -2)), lambda x: a @ x + x @ a)
+    report = check_gradient(CountedProblem(euclidean), x, generator=seeded())
+    assert not report and report.cure == EUCLIDEAN and str(report).endswith(f"\n  cure      {EUCLIDEAN}")
+    with pytest.raises(ManoptError, match="pass it as euclidean_gradient="):
+        check_gradient(euclidean, x, generator=seeded(), raise_on_failure=True)
+    passes = GradientProblem(M, euclidean.cost, euclidean_gradient=euclidean.gradient)
+    assert check_gradient(passes, x, generator=seeded()).cure == ""
+
+
+def test_a_gradient_that_is_wrong_in_either_form_is_not_told_so() -> None:
+    for wrong in (
+        GradientProblem(Sphere(3), lambda x: x[..., 0], lambda x: x),
+        GradientProblem(Sphere(3), lambda x: x[..., 0], euclidean_gradient=torch.ones_like),
+    ):
+        report = check_gradient(wrong, generator=seeded())
+        assert not report and report.cure == "" and "cure" not in str(report)
 
 
 def test_a_linear_cost_is_exact() -> None:

@@ -11,6 +11,7 @@ from manopt_torch import (
     MissingDerivativeError,
     OptionsError,
     Sphere,
+    SymmetricPositiveDefinite,
 )
 from manopt_torch.manifolds.points import map_leaves
 from manopt_torch.testing import PROBLEMS, check_hessian, problem_named
@@ -113,3 +114,41 @@ def test_what_it_cannot_do_without() -> None:
         check_hessian(HessianProblem(Rough(2), lambda x: x.square().sum(-1)))
     with pytest.raises(MissingDerivativeError):
         check_hessian(GradientProblem(Euclidean(2), lambda x: x.square().sum(-1)))
+
+
+def test_euclidean_hessians_are_told_where_to_go() -> None:
+    a = torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)
+    ball, matrix = Sphere(3), torch.diag(a)
+    spd = SymmetricPositiveDefinite(3)
+
+    def quadratic(gradient: Any = None, **more: Any) -> HessianProblem:
+        return HessianProblem(ball, lambda x: (a * x * x).sum(-1), gradient, lambda x, u: 2 * a * u, **more)
+
+    def matrices(gradient: Any = None, **more: Any) -> HessianProblem:
+        cost = lambda x: (matrix * (x @ x)).sum((-1, -2))  # noqa: E731
+        return HessianProblem(spd, cost, gradient, lambda x, u: matrix @ u + u @ matrix, **more)
+
+    def on_matrices(x: torch.Tensor) -> torch.Tensor:
+        return matrix @ x + x @ matrix
+
+    alone = "the Hessian given is the Euclidean one: pass it as euclidean_hessian="
+    both = "gradient and Hessian given are the Euclidean ones: pass them as euclidean_gradient=, euclidean_hessian="
+    for problem, cure in (
+        (quadratic(), alone),
+        (quadratic(euclidean_gradient=lambda x: 2 * a * x), alone),
+        (quadratic(lambda x: ball.project_tangent(x, 2 * a * x)), alone),
+        (quadratic(lambda x: 2 * a * x), both),
+        (matrices(), alone),
+        (matrices(on_matrices), both),
+    ):
+        report = check_hessian(problem, generator=seeded())
+        assert not report and report.cure == cure and str(report).endswith(f"\n  cure      {cure}")
+
+
+def test_a_hessian_that_is_wrong_in_either_form_is_not_told_so() -> None:
+    for wrong in (
+        HessianProblem(Sphere(3), lambda x: x[..., 0], hessian=lambda x, u: 3 * u),
+        HessianProblem(Sphere(3), lambda x: x[..., 0], euclidean_hessian=lambda x, u: 3 * u),
+    ):
+        report = check_hessian(wrong, generator=seeded())
+        assert not report and report.cure == "" and "cure" not in str(report)

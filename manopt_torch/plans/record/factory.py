@@ -50,7 +50,8 @@ def RecordActionFactory(o: Any, s: Any) -> RecordAction:  # noqa: N802  (named a
         return check_record_action(s)
     bare = get_options(o)
     if not is_symbol(s):
-        raise UnknownSymbolError(f"a record list takes symbols such as ':Cost' and record actions, got {s!r}")
+        hint = f": write {f':{s}'!r}" if f":{s}" in _SYMBOLS or (s.isidentifier() and hasattr(bare, s)) else ""
+        raise UnknownSymbolError(f"a record list takes symbols such as ':Cost' and record actions, got {s!r}{hint}")
     check_symbol(bare, s, _SYMBOLS)
     if s == S.Iterate:
         return RecordIterate(bare.x)
