@@ -89,8 +89,7 @@ class _Table:
             table.append(self._row(name, subject, peer, ratio, bound))
             if base in self.times.results:
                 against = self._ratio(base, name)
-                share = (">=", SHARE_OF_THE_FLOOR) if self.case.judged else None
-                table.append(self._row(name, subject, base, against, share, brief=True))
+                table.append(self._row(name, subject, base, against, (">=", SHARE_OF_THE_FLOOR), brief=True))
         for name, subject in (
             ("floor", "floor"),
             ("floor, given", "floor, derivatives given"),

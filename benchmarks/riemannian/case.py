@@ -41,7 +41,6 @@ class Case:
     tolerance: float = 1e-6
     bound: int = 20000
     data: tuple[Tensor, ...] = ()
-    judged: bool = True  # against targets and the floor; otherwise for comparison only
 
     @property
     def batched(self) -> bool:

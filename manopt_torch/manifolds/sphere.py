@@ -89,7 +89,7 @@ class Sphere(Manifold):
             try:  # at once what succeeds nearly always
                 return addcmul(z, dot(x, z), x, value=-1)
             except RuntimeError:  # of two dtypes, or with a batch of points
-                return addcmul(z, (x * z).sum(-1, True), x, value=-1)
+                return addcmul(z, sum_of_products(x, z, True), x, value=-1)
         if self.dim < 3 and z.dim() == 1 and are_few_numbers(x):
             return add(z, x, alpha=-sum_of_few(x, z))
         return addcmul(z, sum_of_products(x, z, True), x, value=-1)
