@@ -72,9 +72,10 @@ def component_inner(M: Any, x: Any, u: Any, v: Any) -> Any:
         return component_inner(M.M, x, u, v)
     if kind == "scaled":
         return map_leaves(lambda leaf: leaf * M.factor**2, component_inner(M.M, x, u, v))
-    s = M.inner(x, u, v)
     if isinstance(u, torch.Tensor):
-        return expand_right(s, len(M.point_shape))
+        s = M.inner_at(x)(u, v)  # a number where that takes less time
+        return x.new_full((1,) * x.dim(), s) if type(s) is float else expand_right(s, len(M.point_shape))
+    s = M.inner(x, u, v)
     return map_shaped(lambda ndim, leaf: expand_right(s, ndim), M.point_shape, u)
 
 

@@ -93,10 +93,10 @@ class AdamRule(DirectionRule):
         memory["square"] = square
         if self.amsgrad:
             memory["largest"] = square = map_leaves(torch.maximum, memory["largest"], square)
-        # the correction of the squares is moved to eps and to the one factor, which saves an operation
-        root = math.sqrt(1 - self.beta2**count)
-        factor, eps = root / (1 - self.beta1**count), self.eps * root
-        return map_leaves(lambda m, v: torch.div(m, v.sqrt().add_(eps)).mul_(factor), mean, square)
+        # the corrections are moved to eps and to the root, which saves an operation
+        growth = 1 - self.beta1**count
+        eps, share_of_root = self.eps * growth, growth / math.sqrt(1 - self.beta2**count)
+        return map_leaves(lambda m, v: torch.div(m, torch.rsub(v.sqrt(), eps, alpha=-share_of_root)), mean, square)
 
 
 @dataclass(eq=False, repr=False)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import torch
 
 from manopt_torch._typing import Mask, Scalar, Tangent
+from manopt_torch.functional.cg_iteration import QuadraticModel
 from manopt_torch.functional.tridiagonal_cubic import minimize_tridiagonal_cubic
-from manopt_torch.functional.truncated_cg import QuadraticModel
 from manopt_torch.manifolds.bases import combine, coordinates_in
 from manopt_torch.manifolds.points import map_leaves
 

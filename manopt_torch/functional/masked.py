@@ -17,42 +17,18 @@ from torch import Tensor
 
 from manopt_torch._host import entries_of, largest_entry
 from manopt_torch._host import host_read as host_read
+from manopt_torch.functional.reads import any_active as any_active
+from manopt_torch.functional.reads import count_active as count_active
+from manopt_torch.functional.reads import note_read
+from manopt_torch.functional.reads import reads as reads
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import axpy, expand_right, first_leaf, leaves, map_leaves, scale
 
-# On the meta device nothing can be read: loops are told "active" twice, then "done", so that all code paths run.
-_META_CYCLE = 3
 _CPU = torch.device("cpu")  # whatever torch's default device is
 # so few entries are looked at one by one in less time than a torch call takes
 _FEW = 32
 # so many entries are more than the cache of a core holds
 _LARGE = 200_000
-_meta_calls = [0]
-_reads = [0]
-
-
-def reads() -> int:
-    """Return how many times loops have asked the host since the process began; tests compare differences."""
-    return _reads[0]
-
-
-def any_active(mask: Tensor | bool) -> bool:
-    """Ask the host whether any problem is still active: the only value that loops ever read."""
-    return count_active(mask) > 0
-
-
-def count_active(mask: Tensor | bool) -> int:
-    """Ask the host how many problems are active."""
-    if isinstance(mask, bool):
-        return int(mask)
-    if mask.is_meta:
-        _meta_calls[0] += 1
-        return 0 if _meta_calls[0] % _META_CYCLE == 0 else mask.numel()
-    _reads[0] += 1
-    with host_read():
-        if mask.dim() == 1 and len(mask) <= _FEW:
-            return mask.tolist().count(True)
-        return int(torch.count_nonzero(mask).item())
 
 
 class Lone:
@@ -110,6 +86,10 @@ class Lone:
     def isfinite(self, value: float) -> bool:
         """Tell whether a scalar is neither NaN nor infinite."""
         return math.isfinite(value)
+
+    def finite_or_zero(self, value: float) -> float:
+        """Return the number, zero instead of one that is not finite."""
+        return value if math.isfinite(value) else 0.0
 
     def sqrt(self, value: float) -> float:
         """Return the square root, rounded as torch rounds it; NaN for negative numbers."""
@@ -202,7 +182,7 @@ class Batch:
         """Tell of each mask whether it holds for any problem: one host read for all of them."""
         if masks[0].is_meta:
             return (any_active(masks[0]),) * len(masks)
-        _reads[0] += 1
+        note_read()
         with host_read():
             if masks[0].is_cpu and masks[0].dim() == 1 and len(masks[0]) <= _FEW:
                 return tuple([True in mask.tolist() for mask in masks])
@@ -232,6 +212,11 @@ class Batch:
     def isfinite(value: Tensor) -> Tensor:
         """Tell per problem whether a scalar is neither NaN nor infinite."""
         return torch.isfinite(value)
+
+    @staticmethod
+    def finite_or_zero(value: Any) -> Any:
+        """Return scalars, points or tangents with zeros instead of entries that are not finite."""
+        return map_leaves(lambda leaf: torch.nan_to_num(leaf, 0.0, 0.0, 0.0), value)
 
     @staticmethod
     def sqrt(value: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 
 from manopt_torch._host import uploaded
 from manopt_torch._typing import Mask, Scalar, Tangent
-from manopt_torch.functional.truncated_cg import ALL_ITERATIONS, EXCEEDED, NEGATIVE_CURVATURE, CGState, QuadraticModel
+from manopt_torch.functional.cg_iteration import ALL_ITERATIONS, EXCEEDED, NEGATIVE_CURVATURE, CGState, QuadraticModel
 from manopt_torch.manifolds.points import first_leaf
 
 

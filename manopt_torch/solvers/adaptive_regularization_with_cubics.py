@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 from manopt_torch._typing import Mask, Scalar
 from manopt_torch.errors import OptionsError
+from manopt_torch.functional.cg_iteration import QuadraticModel
 from manopt_torch.functional.lanczos import Krylov, minimize_cubic
-from manopt_torch.functional.truncated_cg import QuadraticModel
 from manopt_torch.functional.trust_region import model_quality
 from manopt_torch.hessians.base import HessianApproximation, check_hessian_option, split_hessian
 from manopt_torch.manifolds.base import Manifold

@@ -15,8 +15,9 @@ import torch
 
 from manopt_torch._typing import Mask, Scalar, Tangent
 from manopt_torch.errors import OptionsError
+from manopt_torch.functional.cg_iteration import QuadraticModel
 from manopt_torch.functional.linesearch import ArmijoRule, Trial, armijo
-from manopt_torch.functional.truncated_cg import CGRule, QuadraticModel, truncated_cg
+from manopt_torch.functional.truncated_cg import CGRule, truncated_cg
 from manopt_torch.hessians.base import HessianApproximation, check_hessian_option, split_hessian
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import first_leaf

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from manopt_torch._typing import Scalar
 from manopt_torch.errors import OptionsError
-from manopt_torch.functional.truncated_cg import QuadraticModel, advance, multiply, start_cg
+from manopt_torch.functional.cg_iteration import QuadraticModel, advance, multiply, start_cg
 from manopt_torch.hessians.base import HessianApproximation, check_hessian_option, split_hessian
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.begin import begin

@@ -13,7 +13,7 @@ from manopt_torch.problems.base import check_cost
 from manopt_torch.problems.gradient import GradientProblem
 from manopt_torch.stepsizes.base import probes, told
 from manopt_torch.stepsizes.ray_linesearch import check_guess, ray_from
-from manopt_torch.stepsizes.two_faced import TwoFacedLinesearch, downhill, note_stagnation, smallest_step
+from manopt_torch.stepsizes.two_faced import TwoFacedLinesearch, capped, downhill, note_stagnation, smallest_step
 
 # a step grows only if the cost decreases by more roundings than this: on noise it would grow beyond all measure
 _VISIBLE_DECREASE = 4.0
@@ -154,7 +154,7 @@ class ArmijoLinesearch(TwoFacedLinesearch):
         if isinstance(radius, torch.Tensor) or radius != float("inf"):
             if squared_length is None:
                 squared_length = lane.scalar(M.inner(x, eta, eta))
-            step = _capped(lane, step, lane.scalar(radius), squared_length)
+            step = capped(lane, step, lane.scalar(radius), squared_length)
         direction = gradient if eta is None else eta
         return armijo(lane, evaluate, value, slope, step, active, rule, lambda: smallest_step(lane, x, direction))
 
@@ -177,10 +177,3 @@ def _least_telling(lane: Any, rule: ArmijoRule, cost: Any, slope: Any) -> Any:
     """Return about the smallest step whose decrease can be told from rounding: no shorter one would ever grow again."""
     roundings = 2 * rule.margin / (1 - rule.sufficient_decrease) * abs(cost)
     return lane.div(roundings + _TINY, -slope)  # never 0 / 0
-
-
-def _capped(lane: Any, step: Any, radius: Any, squared_length: Any) -> Any:
-    """Shorten the first trial to the radius; a lone run compares squares, to save the root in the usual case."""
-    if lane.lone and not step * step * squared_length > radius * radius:
-        return step
-    return lane.min(lane.div(radius, lane.sqrt(squared_length)), step)

@@ -18,6 +18,7 @@ from manopt_torch.stepsizes.conjugate_bend import are_conjugate, expected_bend, 
 from manopt_torch.stepsizes.two_faced import (
     TwoFacedLinesearch,
     Way,
+    capped,
     downhill,
     note_stagnation,
     smallest_step,
@@ -138,7 +139,7 @@ class ParabolicLinesearch(TwoFacedLinesearch):
         first = lane.div(-slope, bend)
         radius = M.injectivity_radius(x) if self.max_stepsize is None else self.max_stepsize
         if not (isinstance(radius, float) and radius == math.inf):
-            first = lane.min(lane.div(lane.scalar(radius), lane.sqrt(squared_length)), first)
+            first = capped(lane, first, lane.scalar(radius), squared_length)
         if searching is not True:
             first = lane.where(searching, first, 0.0)
         rule = _rule(

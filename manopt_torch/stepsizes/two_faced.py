@@ -64,6 +64,13 @@ def way_along(M: Any, lane: Any, x: Any, gradient: Any, eta: Any, slope: Any) ->
     return eta, slope, lane.scalar(inner(eta, eta))
 
 
+def capped(lane: Any, step: Any, radius: Any, squared_length: Any) -> Any:
+    """Shorten the first trial to the radius; a lone run compares squares, to save the root in the usual case."""
+    if lane.lone and not step * step * squared_length > radius * radius:
+        return step
+    return lane.min(lane.div(radius, lane.sqrt(squared_length)), step)
+
+
 def smallest_step(lane: Any, x: Any, direction: Any) -> Any:
     """Return the step below which rounding swallows the whole move."""
     return lane.div(rounding(first_leaf(x).dtype) * lane.size(x), lane.size(direction))

@@ -1,6 +1,7 @@
 """An optimizer made of modules."""
 
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -77,6 +78,7 @@ class ModularOptimizer(KnownKeywords, torch.optim.Optimizer):
         self._last_rate = _last_rate(self._program)
         others = [None if n == self._last_rate else rule for n, rule in enumerate(self._program.rules)]
         self._settings = settings_of(others)
+        self._values_of = itemgetter(*self._settings) if self._settings else None
         rate = 1.0 if self._last_rate is None else float(self._program.rules[self._last_rate].factor)
         defaults = {name: getattr(others[n], attribute) for name, (n, attribute) in self._settings.items()}
         torch.optim.Optimizer.__init__(self, params, {"lr": rate, **defaults})
@@ -156,7 +158,9 @@ class ModularOptimizer(KnownKeywords, torch.optim.Optimizer):
     # ---- settings of the groups -------------------------------------------------------------------------------------
     def _read_settings(self) -> None:
         """Take up what has been changed in the parameter groups."""
-        seen = [[group[name] for name in self._settings] for group in self.param_groups]
+        if self._values_of is None:
+            return
+        seen = [self._values_of(group) for group in self.param_groups]
         if seen == self._seen:
             return
         for n in sorted({n for n, _ in self._settings.values()}):

@@ -51,6 +51,7 @@ from manopt_torch import (
     solve,
     state_dict,
 )
+from manopt_torch.directions.components import component_inner
 from manopt_torch.manifolds.points import leaves, map_leaves
 from tests.directions.probing import options
 from tests.together import together
@@ -166,6 +167,19 @@ def test_a_rule_that_needs_a_hessian_says_so() -> None:
     o = GradientDescentOptions(start(PAIR), direction=EquilibratedRule())
     with pytest.raises(MissingDerivativeError, match="EquilibratedRule needs a hessian: use HessianProblem"):
         solve(GradientProblem(PAIR, pair_cost, data=(C,)), o)
+
+
+@pytest.mark.parametrize("M", [Sphere(3), Sphere(2), Sphere(5), SymmetricPositiveDefinite(2)], ids=repr)
+@pytest.mark.parametrize("batch", [(), (4,)])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_squares_of_a_curved_factor_are_laid_out_over_its_axes(M: Any, batch: tuple[int, ...], recorded: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = M.random_point(*batch, generator=generator, dtype=torch.float64)
+    u = M.random_tangent(x, generator=generator)
+    with torch.set_grad_enabled(recorded):
+        found = component_inner(M, x, u, u)
+    assert found.shape == (*batch, *(1,) * len(M.point_shape)) and found.dtype is torch.float64
+    assert torch.equal(found.reshape(batch), M.inner(x, u, u))
 
 
 def test_a_curved_factor_goes_as_a_whole() -> None:

@@ -7,9 +7,9 @@ import scipy.optimize
 import torch
 
 from manopt_torch import Euclidean
+from manopt_torch.functional.cg_iteration import QuadraticModel
 from manopt_torch.functional.lanczos import Krylov, minimize_cubic
 from manopt_torch.functional.masked import Batch, Lone
-from manopt_torch.functional.truncated_cg import QuadraticModel
 from tests.functional.test_truncated_cg import Counting, matrices, model, value
 
 F64 = torch.float64

@@ -76,6 +76,14 @@ def test_finiteness_of_scalars():
     assert batch(len(NUMBERS)).finite(values).tolist() == [LONE.finite(v) for v in values] == finite
 
 
+def test_zeros_stand_for_what_is_not_finite():
+    wanted = [a if math.isfinite(a) else 0.0 for a in NUMBERS]
+    values = torch.tensor(NUMBERS, dtype=torch.float64)
+    lane = batch(len(NUMBERS))
+    assert lane.finite_or_zero(values).tolist() == [LONE.finite_or_zero(a) for a in NUMBERS] == wanted
+    assert lane.finite_or_zero((values, values[:, None]))[1].tolist() == [[a] for a in wanted]
+
+
 def test_costs_of_trials_that_are_not_finite_are_infinite():
     values = torch.tensor(NUMBERS, dtype=torch.float32)
     trial = batch(len(NUMBERS), torch.float32).trial_cost(values)

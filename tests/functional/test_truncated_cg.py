@@ -8,20 +8,17 @@ import pytest
 import torch
 
 from manopt_torch import Euclidean, Sphere
-from manopt_torch.functional.masked import Batch, Lone
-from manopt_torch.functional.truncated_cg import (
+from manopt_torch.functional.cg_iteration import (
     ALL_ITERATIONS,
     EXCEEDED,
     INNER_REASONS,
     MODEL_INCREASED,
     NEGATIVE_CURVATURE,
     RESIDUAL,
-    CGRule,
     QuadraticModel,
-    cauchy_point,
-    rewind,
-    truncated_cg,
 )
+from manopt_torch.functional.masked import Batch, Lone
+from manopt_torch.functional.truncated_cg import CGRule, cauchy_point, rewind, truncated_cg
 from tests.together import together
 
 F64 = torch.float64
@@ -159,21 +156,39 @@ def test_a_path_that_ends_inside_leads_nowhere() -> None:
     assert rewind(Lone(), m, 50.0, path) is None
 
 
-def test_every_problem_of_a_batch_has_its_own_end() -> None:
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_every_problem_of_a_batch_has_its_own_end(symmetric: bool) -> None:
     a, g = matrices(40, shift=4.0)
     radius = torch.logspace(-2, 1, 40, dtype=F64)
     g = torch.where(torch.arange(40)[:, None] == 7, 0.0, g)
     a = torch.where(torch.arange(40)[:, None, None] == 9, torch.nan, a)
     rule = CGRule(1.0, 1e-3, 5)
     active = torch.arange(40) != 11
-    found = truncated_cg(Batch((40,), g), model(a, g), radius, active, rule)
+    found = truncated_cg(Batch((40,), g), replace(model(a, g), symmetric=symmetric), radius, active, rule)
     assert set(found.reason.tolist()) >= {NEGATIVE_CURVATURE, EXCEEDED, RESIDUAL}
     for j in range(40):
-        alone = truncated_cg(Lone(), model(a[j], g[j]), radius[j].item(), bool(active[j]), rule)
+        m = replace(model(a[j], g[j]), symmetric=symmetric)
+        alone = truncated_cg(Lone(), m, radius[j].item(), bool(active[j]), rule)
         assert torch.equal(alone.eta, found.eta[j])
         assert (alone.fall, alone.ee, alone.count) == (found.fall[j], found.ee[j], found.count[j])
         assert alone.reason == found.reason[j]
     assert not found.eta[11].any() and not found.eta[7].any()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_products_of_problems_that_have_ended_do_not_matter(bad: float) -> None:
+    a, g = matrices(3, shift=9.0)
+    radius = torch.tensor([1e3, 1e-3, 1e3], dtype=F64)
+    rounds = iter([1.0, bad, bad, 1.0, bad, 1.0])
+
+    def hessian(u: torch.Tensor) -> torch.Tensor:
+        return (a * u.unsqueeze(-2)).sum(-1) * torch.tensor([1.0, next(rounds), 1.0], dtype=F64)[:, None]
+
+    m, lane, rule = QuadraticModel(Euclidean(6), 0 * g, g, hessian), Batch((3,), g), CGRule(1.0, 1e-12, 6)
+    found = truncated_cg(lane, m, radius, torch.ones(3) > 0, rule)
+    wanted = truncated_cg(lane, model(a, g), radius, torch.ones(3) > 0, rule)
+    assert found.count.tolist() == wanted.count.tolist() and found.count[1] == 1 and found.count[0] > 4
+    assert torch.equal(found.eta, wanted.eta) and torch.equal(found.fall, wanted.fall)
 
 
 def test_a_product_that_is_not_finite_counts_as_no_curvature() -> None:

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from manopt_torch.functional.cg_iteration import ALL_ITERATIONS, EXCEEDED, NEGATIVE_CURVATURE, RESIDUAL, CGState
 from manopt_torch.functional.masked import Batch, Lone
-from manopt_torch.functional.truncated_cg import ALL_ITERATIONS, EXCEEDED, NEGATIVE_CURVATURE, RESIDUAL, CGState
 from manopt_torch.functional.trust_region import RadiusRule, model_quality, next_radius, unsolved
 from tests.together import together
 

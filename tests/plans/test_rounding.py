@@ -21,7 +21,7 @@ from manopt_torch import (
     report,
     solve,
 )
-from manopt_torch.functional.truncated_cg import INNER_REASONS
+from manopt_torch.functional.cg_iteration import INNER_REASONS
 from tests.contracts.solver_table import assert_same_state, state_of, sub_problem
 
 SOLVERS = [TrustRegionsOptions, AdaptiveRegularizationOptions]

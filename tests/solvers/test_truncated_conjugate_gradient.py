@@ -27,8 +27,9 @@ from manopt_torch import (
     state_dict,
     truncated_conjugate_gradient,
 )
+from manopt_torch.functional.cg_iteration import QuadraticModel
 from manopt_torch.functional.masked import Lone
-from manopt_torch.functional.truncated_cg import CGRule, QuadraticModel, truncated_cg
+from manopt_torch.functional.truncated_cg import CGRule, truncated_cg
 from manopt_torch.testing import problem_named
 from tests.contracts.solver_table import assert_same_state, same_bits, state_of
 from tests.functional.test_truncated_cg import matrices

@@ -3,7 +3,7 @@
 from typing import Any
 
 from manopt_torch.errors import OptionsError
-from manopt_torch.functional.truncated_cg import EXCEEDED, MODEL_INCREASED, NEGATIVE_CURVATURE, RESIDUAL
+from manopt_torch.functional.cg_iteration import EXCEEDED, MODEL_INCREASED, NEGATIVE_CURVATURE, RESIDUAL
 from manopt_torch.plans.options import check_range
 from manopt_torch.plans.stopping.base import StoppingCriterion
 
