@@ -60,8 +60,10 @@ def sum_of_few(u: torch.Tensor, v: torch.Tensor) -> float:
     try:
         a, b = numbers_of(u), numbers_of(v)
         if len(a) == 3:
-            return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+            a0, a1, a2 = a
+            b0, b1, b2 = b
+            return a0 * b0 + a1 * b1 + a2 * b2
         return a[0] * b[0] + a[1] * b[1]
-    except (RuntimeError, IndexError):  # of zeros that are not there, see `entries_of`; of fewer numbers
+    except (RuntimeError, IndexError, ValueError):  # of zeros that are not there, see `entries_of`; of other lengths
         with host_read():
             return sum_of_products(u, v).item()

@@ -20,8 +20,8 @@ def map_leaves(fn: Callable[..., Any], tree: Any, *rest: Any) -> Any:
         (11, (22, 33))
     """
     if isinstance(tree, tuple):
-        if len(tree) == 1 and type(tree) is tuple and isinstance(tree[0], torch.Tensor):
-            return (fn(tree[0], *[other[0] for other in rest]),)
+        if len(tree) == 1 and type(tree) is tuple and not isinstance(tree[0], tuple):  # that of a lone parameter
+            return (fn(tree[0], rest[0][0]) if len(rest) == 1 else fn(tree[0], *[other[0] for other in rest]),)
         columns = zip(tree, *rest, strict=True)
         # tensors are told apart here, and plain tuples, which saves a call for each
         parts = [map_leaves(fn, *c) if isinstance(c[0], tuple) else fn(*c) for c in columns]
