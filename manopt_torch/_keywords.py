@@ -61,3 +61,29 @@ def _check_keywords(name: str, accepted: dict[str, None] | None, given: dict[str
 
 def _told(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     return ", ".join([*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())])
+
+
+def what_came(value: Any) -> str:
+    """Say for an error what was given in place of an object; of a class of the package how it is called.
+
+    Examples:
+        >>> from manopt_torch import ConstantStepsize
+        >>> what_came(0.1), what_came(ConstantStepsize)
+        ('0.1', 'the class ConstantStepsize: write ConstantStepsize()')
+    """
+    if isinstance(value, type) and issubclass(value, KnownKeywords):
+        return f"the class {value.__name__}: write {as_called(value)}"
+    return repr(value)
+
+
+def as_called(kind: type) -> str:
+    """Return the call that makes an object of a class, with the arguments that it cannot do without.
+
+    Examples:
+        >>> from manopt_torch import StopAfterIteration
+        >>> as_called(StopAfterIteration)
+        'StopAfterIteration(n)'
+    """
+    _, *taken = signature(kind.__init__).parameters.values()
+    needed = [each.name for each in taken if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD]
+    return f"{kind.__name__}({', '.join(needed)})"

@@ -3,6 +3,7 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+from manopt_torch._keywords import what_came
 from manopt_torch.conjugacy.base import ConjugateCoefficient
 from manopt_torch.errors import OptionsError
 from manopt_torch.plans.options import check_range
@@ -102,5 +103,5 @@ class BealeRestartCoefficient(ConjugateCoefficient):
 def check_coefficient(owner: Any, name: str, rule: Any) -> None:
     """Raise an OptionsError unless `rule` can be called as a coefficient."""
     if not callable(rule) or isinstance(rule, type):
-        kind = type(owner).__name__
-        raise OptionsError(f"{kind}: {name} must be a coefficient such as FletcherReevesCoefficient(), got {rule!r}")
+        kind, came = type(owner).__name__, what_came(rule)
+        raise OptionsError(f"{kind}: {name} must be a coefficient such as FletcherReevesCoefficient(), got {came}")

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from manopt_torch._keywords import what_came
 from manopt_torch.directions.components import is_elementwise
 from manopt_torch.errors import MissingDerivativeError, OptionsError
 from manopt_torch.manifolds.points import first_leaf, map_leaves
@@ -111,7 +112,8 @@ def check_rule(owner: Any, *, searched: bool) -> None:
     if direction is None:
         return
     if not isinstance(direction, DirectionRule):
-        raise OptionsError(f"{name}: direction must be a rule such as HeavyBallRule(0.9), got {direction!r}")
+        came = what_came(direction)
+        raise OptionsError(f"{name}: direction must be a rule such as HeavyBallRule(0.9), got {came}")
     rules = rules_of(direction)
     for rule in rules:
         if rule.inner is not None and not isinstance(rule.inner, DirectionRule):

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
+from manopt_torch._keywords import what_came
 from manopt_torch._typing import Tangent
 from manopt_torch.errors import OptionsError
 from manopt_torch.plans.options import Functor
@@ -41,6 +42,6 @@ def check_hessian_option(o: Any) -> None:
     if not isinstance(o.hessian, HessianApproximation):
         raise OptionsError(
             f"{type(o).__name__}: hessian must be None or an approximation such as ApproxHessianFiniteDifference(), "
-            f"got {o.hessian!r}; a Hessian of one's own goes into HessianProblem(M, cost, gradient, hessian)"
+            f"got {what_came(o.hessian)}; a Hessian of one's own goes into HessianProblem(M, cost, gradient, hessian)"
         )
     vars(o)["needs"] = ("cost", "gradient")

@@ -1,12 +1,12 @@
 """The start of a run: everything about the arguments is checked here, once, before anything happens."""
 
 import math
-from inspect import signature
 from typing import Any
 
 import torch
 
 from manopt_torch._host import first_failures, host_read
+from manopt_torch._keywords import what_came
 from manopt_torch.errors import (
     MissingDerivativeError,
     NonFiniteError,
@@ -192,10 +192,9 @@ def check_stop(o: Options) -> None:
     if o.stop is None:
         o.stop = StopAfterIteration(100)
     if not isinstance(o.stop, StoppingCriterion):
-        uncalled = isinstance(o.stop, type) and issubclass(o.stop, StoppingCriterion)
-        got = f"the class {o.stop.__name__}: write {as_called(o.stop)}" if uncalled else repr(o.stop)
         raise OptionsError(
-            f"{type(o).__name__}: stop must be a stopping criterion such as StopAfterIteration(100), got {got}"
+            f"{type(o).__name__}: stop must be a stopping criterion such as StopAfterIteration(100), got "
+            f"{what_came(o.stop)}"
         )
     if o.stop.reads and (missing := [name for name in o.stop.reads if not hasattr(o, name)]):
         asking = [part for _, part in functors_of(o.stop) if missing[0] in getattr(part, "reads", ())]
@@ -203,18 +202,6 @@ def check_stop(o: Options) -> None:
             f"{type([o.stop, *asking][-1]).__name__} needs the field {' and '.join(missing)}, {type(o).__name__} has "
             "none: it is for other solvers"
         )
-
-
-def as_called(kind: type) -> str:
-    """Return the call that makes an object of a class, with the arguments that it cannot do without.
-
-    Examples:
-        >>> as_called(Options), as_called(StopAfterIteration)
-        ('Options(x)', 'StopAfterIteration(n)')
-    """
-    _, *taken = signature(kind.__init__).parameters.values()
-    needed = [each.name for each in taken if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD]
-    return f"{kind.__name__}({', '.join(needed)})"
 
 
 def check_needs(p: Any, o: Options) -> None:

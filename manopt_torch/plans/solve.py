@@ -3,10 +3,10 @@
 import time
 from typing import Any
 
-from manopt_torch._keywords import strict_keywords
+from manopt_torch._keywords import as_called, strict_keywords
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.points import first_leaf
-from manopt_torch.plans.begin import as_called, begin
+from manopt_torch.plans.begin import begin
 from manopt_torch.plans.checkpoint import take_up
 from manopt_torch.plans.compaction import WorkingSet
 from manopt_torch.plans.decorate import decorate_options, record_places_of

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import torch
 
 from manopt_torch._host import uploaded
+from manopt_torch._keywords import what_came
 from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import map_leaves
@@ -81,7 +82,8 @@ class StochasticProblem(SmoothProblem):
         self.batch_size: Any = _positive("batch_size", batch_size)
         self.order: EvalOrder = RandomEvalOrder() if order is None else order
         if not isinstance(self.order, EvalOrder):
-            raise OptionsError(f"StochasticProblem: order must be one such as LinearEvalOrder(), got {order!r}")
+            came = what_came(order)
+            raise OptionsError(f"StochasticProblem: order must be one such as LinearEvalOrder(), got {came}")
         # in the second and third form: name -> `part(x, chosen, *data)`
         self._parts: dict[str, Callable[..., Any]] = {}
         self._listed = not callable(cost)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from manopt_torch._keywords import what_came
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.linesearch import Trial
 from manopt_torch.manifolds.base import Manifold
@@ -73,7 +74,8 @@ class AlternatingGradientDescentOptions(Options):
         check_count(self, "inner_iterations", 1)
         self.order = LinearEvalOrder() if self.order is None else self.order
         if not isinstance(self.order, EvalOrder):
-            raise OptionsError(f"{type(self).__name__}: order must be one such as LinearEvalOrder(), got {self.order}")
+            came = what_came(self.order)
+            raise OptionsError(f"{type(self).__name__}: order must be one such as LinearEvalOrder(), got {came}")
         self.stepsize = ArmijoLinesearch() if self.stepsize is None else self.stepsize
         check_stepsize(self)
         factors = len(self.x) if isinstance(self.x, tuple) else 1

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from manopt_torch._keywords import what_came
 from manopt_torch.conjugacy import (
     ConjugateCoefficient,
     ConjugateDescentCoefficient,
@@ -94,7 +95,8 @@ class ConjugateGradientOptions(Options):
         for name, such_as in (("restart", "NeverRestart()"), ("stepsize", "ConstantStepsize(0.1)")):
             value = getattr(self, name)
             if not callable(value) or isinstance(value, type):
-                raise OptionsError(f"ConjugateGradientOptions: {name} must be one such as {such_as}, got {value!r}")
+                came = what_came(value)
+                raise OptionsError(f"ConjugateGradientOptions: {name} must be one such as {such_as}, got {came}")
         if self.stop is None:
             self.stop = StopAfterIteration(500) | StopWhenGradientNormLess(1e-8)
 

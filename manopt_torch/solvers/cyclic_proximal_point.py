@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from manopt_torch._keywords import what_came
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.begin import begin, cost_at_start
@@ -78,7 +79,7 @@ class CyclicProximalPointOptions(Options):
         self.order = LinearEvalOrder() if self.order is None else self.order
         if not isinstance(self.order, EvalOrder):
             raise OptionsError(
-                f"CyclicProximalPointOptions: order must be one such as LinearEvalOrder(), got {self.order!r}"
+                f"CyclicProximalPointOptions: order must be one such as LinearEvalOrder(), got {what_came(self.order)}"
             )
         if self.proximal_parameter is not None and not callable(self.proximal_parameter):
             raise OptionsError(

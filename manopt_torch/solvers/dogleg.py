@@ -12,6 +12,7 @@ from typing import Any, ClassVar, cast
 
 import torch
 
+from manopt_torch._keywords import what_came
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.dogleg import dogleg_path
 from manopt_torch.functional.gauss_newton import distance_to_go, largest_cosine, relative_length, squared_sizes
@@ -97,7 +98,7 @@ class DoglegOptions(Options):
         self.linear_solver = LeastNormSolver() if self.linear_solver is None else self.linear_solver
         if not isinstance(self.linear_solver, LinearSolver):
             raise OptionsError(
-                f"DoglegOptions: linear_solver must be one such as QRSolver(), got {self.linear_solver!r}"
+                f"DoglegOptions: linear_solver must be one such as QRSolver(), got {what_came(self.linear_solver)}"
             )
         if self.stop is None:
             self.stop = (

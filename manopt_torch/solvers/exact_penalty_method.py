@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch._keywords import what_came
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.smoothing import LogarithmicSumOfExponentials, Smoothing
 from manopt_torch.manifolds.base import Manifold
@@ -94,7 +95,7 @@ class ExactPenaltyOptions(ConstrainedOptions):
         Options.__post_init__(self)
         self.smoothing = LogarithmicSumOfExponentials() if self.smoothing is None else self.smoothing
         if not isinstance(self.smoothing, Smoothing):
-            got = repr(self.smoothing)
+            got = what_came(self.smoothing)
             raise OptionsError(f"ExactPenaltyOptions: smoothing must be one such as LinearQuadraticHuber(), got {got}")
         if self.sub_solver is None:
             self.sub_solver = QuasiNewtonOptions(self.x, stop=StopAfterIteration(300))

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from manopt_torch._keywords import what_came
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.linesearch import Trial
 from manopt_torch.manifolds.base import Manifold
@@ -83,7 +84,7 @@ class FrankWolfeOptions(Options):
             raise OptionsError(f"FrankWolfeOptions: oracle must be callable or Options of a sub-solver, got {got}")
         self.stepsize = DecreasingStepsize(2.0, shift=2.0) if self.stepsize is None else self.stepsize
         if not isinstance(self.stepsize, Stepsize):
-            got = repr(self.stepsize)
+            got = what_came(self.stepsize)
             raise OptionsError(f"FrankWolfeOptions: stepsize must be one such as ShortStepLinesearch(), got {got}")
         if isinstance(self.stepsize, Linesearch) and not _stays_inside(self.stepsize):
             raise OptionsError(

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, cast
 
 import torch
 
+from manopt_torch._keywords import what_came
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.gauss_newton import distance_to_go, largest_cosine, relative_length, squared_sizes
 from manopt_torch.linear_solvers.base import LinearSolver
@@ -82,13 +83,12 @@ class GaussNewtonOptions(Options):
         if self.stepsize is None:
             self.stepsize = whole_step_first()
         if not callable(self.stepsize) or isinstance(self.stepsize, type):
-            raise OptionsError(
-                f"GaussNewtonOptions: stepsize must be one such as ConstantStepsize(1.0), got {self.stepsize!r}"
-            )
+            came = what_came(self.stepsize)
+            raise OptionsError(f"GaussNewtonOptions: stepsize must be one such as ConstantStepsize(1.0), got {came}")
         self.linear_solver = LeastNormSolver() if self.linear_solver is None else self.linear_solver
         if not isinstance(self.linear_solver, LinearSolver):
             raise OptionsError(
-                f"GaussNewtonOptions: linear_solver must be one such as QRSolver(), got {self.linear_solver!r}"
+                f"GaussNewtonOptions: linear_solver must be one such as QRSolver(), got {what_came(self.linear_solver)}"
             )
         if self.stop is None:
             self.stop = (

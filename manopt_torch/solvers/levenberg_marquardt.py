@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from manopt_torch._keywords import what_came
 from manopt_torch.damping.base import Damping, Gauge
 from manopt_torch.damping.nielsen import NielsenDamping
 from manopt_torch.errors import OptionsError
@@ -118,7 +119,8 @@ class LevenbergMarquardtOptions(Options):
         self.linear_solver = CholeskySolver() if self.linear_solver is None else self.linear_solver
         for name, kind, such in (("damping", Damping, NielsenDamping), ("linear_solver", LinearSolver, CholeskySolver)):
             if not isinstance(value := getattr(self, name), kind):
-                raise OptionsError(f"LevenbergMarquardtOptions: {name} must be one such as {such()!r}, got {value!r}")
+                came = what_came(value)
+                raise OptionsError(f"LevenbergMarquardtOptions: {name} must be one such as {such()!r}, got {came}")
         check_flag(self, "compile")
         check_range(self, "min_damping", 0.0, float("inf"), open_low=False)
         check_range(self, "max_damping", self.min_damping, float("inf"))

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from manopt_torch._keywords import what_came
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.linesearch import Trial
 from manopt_torch.functional.projected_search import ArcRule, projected_search
@@ -87,7 +88,7 @@ class ProjectedGradientOptions(Options):
         if not isinstance(self.stepsize, (ConstantStepsize, DecreasingStepsize, type(None))):
             raise OptionsError(
                 "ProjectedGradientOptions: stepsize must be ConstantStepsize(...), DecreasingStepsize(...), or None "
-                f"for backtracking, got {self.stepsize!r}"
+                f"for backtracking, got {what_came(self.stepsize)}"
             )
         check_range(self, "initial_stepsize", 0.0, float("inf"))
         check_range(self, "contraction_factor", 0.0, 1.0)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from manopt_torch._keywords import what_came
 from manopt_torch.errors import OptionsError
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.plans.begin import begin, first_evaluation
@@ -96,11 +97,11 @@ class QuasiNewtonOptions(Options):
         self.stepsize = WolfeLinesearch(cost_resolution=4.0) if self.stepsize is None else self.stepsize
         check_range(self, "initial_scale", 0.0, float("inf"))
         if not isinstance(self.direction_update, SecantUpdate):
-            got = self.direction_update
-            raise OptionsError(f"QuasiNewtonOptions: direction_update must be one such as InverseBFGS(), got {got!r}")
+            got = what_came(self.direction_update)
+            raise OptionsError(f"QuasiNewtonOptions: direction_update must be one such as InverseBFGS(), got {got}")
         if not callable(self.stepsize) or isinstance(self.stepsize, type):
-            got = self.stepsize
-            raise OptionsError(f"QuasiNewtonOptions: stepsize must be one such as WolfeLinesearch(), got {got!r}")
+            got = what_came(self.stepsize)
+            raise OptionsError(f"QuasiNewtonOptions: stepsize must be one such as WolfeLinesearch(), got {got}")
         for name, known in (("nondescent_direction", _NONDESCENT), ("transport_method", _TRANSPORTS)):
             if getattr(self, name) not in known:
                 wanted = " or ".join(map(repr, known))

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from manopt_torch._keywords import what_came
 from manopt_torch._typing import Mask, Scalar, Tangent
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.cg_iteration import QuadraticModel
@@ -99,7 +100,7 @@ class NewtonOptions(Options):
         """Fill in the defaults and check the ranges."""
         Options.__post_init__(self)
         if self.stepsize is not None and (not callable(self.stepsize) or isinstance(self.stepsize, type)):
-            got = repr(self.stepsize)
+            got = what_came(self.stepsize)
             raise OptionsError(f"NewtonOptions: stepsize must be None or one such as ConstantStepsize(1.0), got {got}")
         check_range(self, "sufficient_decrease", 0.0, 0.5)
         check_range(self, "cost_resolution", 0.0, float("inf"), open_low=False)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch._keywords import what_came
 from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.functional.linesearch import Trial
 from manopt_torch.plans.options import Functor
@@ -48,7 +49,7 @@ class Linesearch(Stepsize):
 def check_stepsize(o: Any) -> None:
     """Raise an OptionsError unless the options' `stepsize` is one (an instance, not the class)."""
     if not callable(o.stepsize) or isinstance(o.stepsize, type):
-        got = repr(o.stepsize)
+        got = what_came(o.stepsize)
         raise OptionsError(f"{type(o).__name__}: stepsize must be one such as ConstantStepsize(0.1), got {got}")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from manopt_torch._keywords import what_came
 from manopt_torch.errors import OptionsError
 from manopt_torch.functional.linesearch import Found, Trial
 from manopt_torch.functional.masked import lane_for
@@ -87,7 +88,7 @@ def check_guess(search: Any) -> None:
     guess = search.initial_guess
     if not callable(guess) or isinstance(guess, type):
         raise OptionsError(
-            f"{type(search).__name__}: initial_guess must be one such as ArmijoInitialGuess(), got {guess!r}"
+            f"{type(search).__name__}: initial_guess must be one such as ArmijoInitialGuess(), got {what_came(guess)}"
         )
 
 

@@ -8,25 +8,37 @@ import pytest
 import torch
 
 from manopt_torch import (
+    AdamRule,
+    ArmijoInitialGuess,
+    ArmijoLinesearch,
     Circle,
     ComplexCircle,
+    ConjugateGradientOptions,
     ConstantStepsize,
     CostProblem,
     CountedProblem,
+    CyclicProximalPointOptions,
     DebugEntry,
     DebugEntryChange,
     DebugEvery,
     DebugGroup,
     DebugOptions,
     Euclidean,
+    GaussNewtonOptions,
     GradientDescentOptions,
     GradientProblem,
+    HestenesStiefelCoefficient,
+    InverseBFGS,
     LeastSquaresProblem,
     LevenbergMarquardtOptions,
+    LinearEvalOrder,
     MeshAdaptiveDirectSearchOptions,
     NelderMeadOptions,
+    NielsenDamping,
     Power,
     Product,
+    QRSolver,
+    QuasiNewtonOptions,
     RecordEntryChange,
     Scaled,
     Sphere,
@@ -34,6 +46,7 @@ from manopt_torch import (
     StopAfterIteration,
     StopWhenNonFinite,
     StoreOptionsAction,
+    WolfeLinesearch,
     solve,
 )
 from manopt_torch.errors import (
@@ -48,6 +61,7 @@ from manopt_torch.errors import (
 D = torch.float64
 M = Euclidean(2)
 P = GradientProblem(M, lambda x: 0.5 * (x * x).sum(-1))
+X = torch.ones(2)
 HALVE = {"stepsize": ConstantStepsize(0.5)}
 
 
@@ -200,6 +214,27 @@ def test_a_class_of_criteria_is_told_to_be_called(stop, cure):
         solve(P, GradientDescentOptions(torch.ones(2), stop=stop))
     with pytest.raises(OptionsError, match=r"got <class 'int'>$"):  # to call this one would be no cure
         solve(P, GradientDescentOptions(torch.ones(2), stop=int))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (ConstantStepsize, lambda kind: GradientDescentOptions(X, stepsize=kind)),
+        (AdamRule, lambda kind: GradientDescentOptions(X, direction=kind)),
+        (ArmijoLinesearch, lambda kind: ConjugateGradientOptions(X, stepsize=kind)),
+        (HestenesStiefelCoefficient, lambda kind: ConjugateGradientOptions(X, coefficient=kind)),
+        (InverseBFGS, lambda kind: QuasiNewtonOptions(X, direction_update=kind)),
+        (ArmijoInitialGuess, lambda kind: WolfeLinesearch(initial_guess=kind)),
+        (LinearEvalOrder, lambda kind: CyclicProximalPointOptions(X, order=kind)),
+        (NielsenDamping, lambda kind: LevenbergMarquardtOptions(X, damping=kind)),
+        (QRSolver, lambda kind: GaussNewtonOptions(X, linear_solver=kind)),
+    ],
+)
+def test_a_class_in_place_of_a_functor_is_told_how_to_be_called(kind, options):
+    with pytest.raises(OptionsError, match=rf"got the class {kind.__name__}: write {kind.__name__}\(\)$"):
+        options(kind)
+    with pytest.raises(OptionsError, match="got <class 'int'>$"):
+        options(int)
 
 
 @pytest.mark.parametrize("stop", [5, StopAfterIteration, lambda p, o, i: True])

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from manopt_torch._keywords import what_came
 from manopt_torch.directions.base import DirectionRule
 from manopt_torch.errors import MissingDerivativeError, OptionsError
 from manopt_torch.manifolds.points import map_leaves
@@ -151,7 +152,7 @@ class SearchedRule(DirectionRule):
     def __post_init__(self) -> None:
         """Check the kind."""
         if not isinstance(self.search, Stepsize):
-            raise OptionsError(f"SearchedRule: search must be a stepsize, got {self.search!r}")
+            raise OptionsError(f"SearchedRule: search must be a stepsize, got {what_came(self.search)}")
 
     def change(self, p: Any, o: Any, i: int, u: Any) -> Any:
         """Search, and scale."""
