@@ -88,7 +88,8 @@ def start_cg(lane: Any, model: QuadraticModel, active: Mask, eta: Tangent | None
         ee, ed = lane.scalar(model.inner(eta, eta)), -lane.scalar(model.inner(eta, z))
         fall = _fall(lane, model, eta, residual)
     run = active & (zr > 0)
-    return CGState(start, fall, run, lane.where(run, 0, RESIDUAL), lane.full(0), residual, z, zr, rr, ed, zr, ee)
+    s = z if lane.lone else lane.finite_or_zero(z)  # see `_advanced_together`
+    return CGState(start, fall, run, lane.where(run, 0, RESIDUAL), lane.full(0), residual, s, zr, rr, ed, zr, ee)
 
 
 def multiply(lane: Any, model: QuadraticModel, now: CGState, first: bool) -> Past:

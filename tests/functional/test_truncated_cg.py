@@ -191,6 +191,16 @@ def test_products_of_problems_that_have_ended_do_not_matter(bad: float) -> None:
     assert torch.equal(found.eta, wanted.eta) and torch.equal(found.fall, wanted.fall)
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_problem_whose_gradient_is_not_finite_stays_at_zero(bad: float) -> None:
+    a, g = matrices(3, shift=9.0)
+    broken = torch.where(torch.arange(3)[:, None] == 1, bad, g)
+    active = torch.tensor([True, False, True])
+    found = truncated_cg(Batch((3,), g), model(a, broken), torch.full((3,), 1e3, dtype=F64), active, EXACT)
+    wanted = truncated_cg(Batch((3,), g), model(a, g), torch.full((3,), 1e3, dtype=F64), active, EXACT)
+    assert torch.equal(found.eta, wanted.eta) and not found.eta[1].any()
+
+
 def test_a_product_that_is_not_finite_counts_as_no_curvature() -> None:
     a, g = matrices()
     found = truncated_cg(Lone(), model(torch.nan * a, g), 0.5, True, EXACT)
