@@ -33,7 +33,7 @@ def triangular_poll(
     below = below[..., fresh[0, : d - 1].argsort(), :] if d > 1 else below
     sign = torch.where(column[..., :1].unsqueeze(-1) < 0.5, -reach, reach)
     first = torch.cat((sign, first[..., 1:, :]), -2)
-    rows = torch.cat((torch.nn.functional.pad(below, (0, 0, 1, 0)), first), -1)
+    rows = torch.cat((torch.nn.functional.pad(below, (0, 0, 1, 0)), first), -1) if d > 1 else first
     # the row that holds nothing but the entry of full size goes to its place
     source = (torch.arange(d, device=place.device) - place.unsqueeze(-1)) % d
     rows = rows.gather(-2, source.unsqueeze(-1).expand(*source.shape, d)) / reach

@@ -57,7 +57,8 @@ def davidon_phi(
     # where v = A u the matrix fits already, and all values of phi are one
     inside = torch.where(gap > 0, a * (c - a) / torch.where(gap > 0, gap, 1.0), 0.0)
     beyond = a > 2 * b * c / (b + c)
-    return torch.where(beyond, a / torch.where(beyond, a - b, 1.0), inside)
+    # rounding may put such a matrix beyond, and a - b is zero then
+    return torch.where(beyond, a / torch.where(a == b, 1.0, a - b), inside)
 
 
 def rank_one_update(

@@ -147,6 +147,23 @@ def angle_over_sine(
     return with_value(torch.where(near, series, arctan2(sine, cosine) / sine), value)
 
 
+def log_ratio(
+    x: torch.Tensor,  # shape: any, x > 0
+    y: torch.Tensor,  # shape: that of x, y > 0
+) -> torch.Tensor:
+    r"""Return $\log(y / x)$, accurate also where y is next to x and where the quotient is out of range.
+
+    Examples:
+        >>> log_ratio(torch.tensor([1e-30, 8.0]), torch.tensor([1e30, 8.000001]))  # one quotient is infinite
+        tensor([1.3816e+02, 1.1921e-07])
+    """
+    difference = (y - x) / x
+    near = difference.abs() < 0.5
+    # each branch sees harmless numbers where it is not selected
+    root = torch.sqrt(torch.where(near, 1.0, y)) / torch.sqrt(torch.where(near, 1.0, x))
+    return torch.where(near, torch.log1p(torch.where(near, difference, 0.0)), 2 * torch.log(root))
+
+
 def wrap_angle(
     z: torch.Tensor,  # shape: any
 ) -> torch.Tensor:

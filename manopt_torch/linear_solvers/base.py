@@ -65,3 +65,7 @@ class LinearSolver(Functor, ABC):
         damping: torch.Tensor | None,  # shape: (*batch, n); None is no damping
     ) -> Solved:
         """Return the step; problem and point are for solvers that form products instead of matrices."""
+
+    def landed(self, p: Any, x: Any, y: Any) -> Any:
+        """Return the point `y` to which a step from `x` has led, or the one next to it that the solver allows."""
+        return y

@@ -18,8 +18,8 @@ class BoundedSolver(LinearSolver):
 
     A parameter at a bound that its gradient pushes against stays there; one that the step would carry beyond a bound
     is set on it, and the step of the others is computed anew, until all are inside. The gradient that a run sees is
-    the projected one, which vanishes at a solution on the bounds. Residuals are asked for inside the bounds only (to
-    rounding; exactly so at a bound of zero).
+    the projected one, which vanishes at a solution on the bounds. Residuals are asked for inside the bounds only,
+    apart from what a Jacobian by finite differences or of a lower precision looks at.
 
     Args:
         lower: $l$, a number or a tensor of shape `(n,)`; `-inf` where there is none.
@@ -104,6 +104,16 @@ class BoundedSolver(LinearSolver):
             free = free & ~out
             step, ok = self._free_step(H, gradient, damping, free, fixed)
         return Solved(step, ok)
+
+    def landed(self, p: Any, x: Any, y: Any) -> Any:
+        """Set the parameters on their bound that a step has carried there or beyond, up to rounding."""
+        c, z = self._coordinates(p, x), self._coordinates(p, y)
+        low, up = self._bounds(c)
+        z = torch.minimum(torch.maximum(z, low), up)
+        # one that is left beside its bound would pass for free to move
+        rounding = 2 * torch.finfo(c.dtype).eps * (c.abs() + z.abs())
+        z = torch.where(up - z <= rounding, up, z)
+        return p.M.from_coordinates(x, torch.where(z - low <= rounding, low, z))
 
     @staticmethod
     def _free_step(

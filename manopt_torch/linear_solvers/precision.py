@@ -7,6 +7,7 @@ import torch
 
 from manopt_torch.linear_solvers.base import LinearSolver, Normal
 from manopt_torch.manifolds.points import first_leaf, map_leaves
+from manopt_torch.problems.counted import bare_problem
 
 
 def linearize(
@@ -22,7 +23,7 @@ def linearize(
     """
     if dtype is None:
         return solver.linearize(p, x, trial)
-    narrow = copy.copy(p)
+    narrow: Any = copy.copy(bare_problem(p))
     narrow.data = tuple(d.to(dtype) if d.is_floating_point() else d for d in p.data)
     there = map_leaves(lambda leaf: leaf.to(dtype), x)
     J = narrow.jacobian_from(there, narrow.residual_trial(there))

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from manopt_torch.linalg.cholesky import cholesky_or_nan
+from manopt_torch.linalg.scalar import log_ratio
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.points import scale
 from manopt_torch.manifolds.validation import positive_sizes
@@ -87,7 +88,7 @@ class DoublyStochastic(Manifold):
     retract_default = retract_sinkhorn
 
     def inverse_retract_sinkhorn(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return self.project_tangent(x, x * torch.log(y / x))
+        return self.project_tangent(x, x * log_ratio(x, y))
 
     def random_point(self, *batch: int, generator: Any = None, dtype: Any = None, device: Any = None) -> torch.Tensor:
         """Scale a matrix of entries drawn uniformly in the logarithm over a decade."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from manopt_torch.linalg.scalar import angle_over_sine, cos_and_sinc_sqrt, squared_angle
+from manopt_torch.linalg.scalar import angle_over_sine, cos_and_sinc_sqrt, log_ratio, squared_angle
 from manopt_torch.manifolds.base import Manifold
 from manopt_torch.manifolds.bases import coordinate_basis
 from manopt_torch.manifolds.points import scale
@@ -75,7 +75,7 @@ class FisherRao(Manifold):
     retract_default = retract_softmax
 
     def inverse_retract_softmax(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        ratio = torch.log(y / x)
+        ratio = log_ratio(x, y)
         return x * (ratio - (x * ratio).sum(self._axis, True))
 
     def transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:

@@ -137,8 +137,8 @@ class HermitianPositiveDefinite(Manifold):
     def off_manifold(self, x: torch.Tensor) -> torch.Tensor:
         """Return the relative skew-Hermitian part, plus one where the Hermitian part is not positive definite."""
         _, info = torch.linalg.cholesky_ex(symmetric_part(x))
-        norm = torch.linalg.vector_norm
-        return norm(x - x.mH, dim=(-2, -1)) / norm(x, dim=(-2, -1)) + (info != 0)
+        size = torch.linalg.vector_norm(x, dim=(-2, -1)).clamp(min=torch.finfo(x.dtype).tiny)  # of zero, no NaN
+        return torch.linalg.vector_norm(x - x.mH, dim=(-2, -1)) / size + (info != 0)
 
     def off_tangent(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         return self.norm(x, u - symmetric_part(u))

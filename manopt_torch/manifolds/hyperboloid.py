@@ -100,7 +100,8 @@ class Hyperboloid(Manifold):
         q = _squared_chord(x, y, -self.curvature)[..., None]
         # d / sinh d, and y - cosh(d) x with cosh(d) - 1 = q / 2 taken off before it cancels
         factor = arsinh_ratio(q) / torch.sqrt(1 + 0.25 * q)
-        spatial = factor * torch.addcmul((y - x)[..., 1:], q, x[..., 1:], value=-0.5)
+        # in this order: q x may be out of range
+        spatial = torch.addcmul(factor * (y - x)[..., 1:], factor * q, x[..., 1:], value=-0.5)
         return self._tangent(x, spatial)
 
     def log_defined(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -108,8 +109,7 @@ class Hyperboloid(Manifold):
 
     def parallel_transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         q = _squared_chord(x, y, -self.curvature)
-        # <y, u> = <y - x, u>, since u is tangent at x
-        factor = -self.curvature * minkowski(y - x, u) / (2 + 0.5 * q)
+        factor = -self.curvature * _product_with_tangent(x, y, u, -self.curvature) / (2 + 0.5 * q)
         return self._tangent(y, torch.addcmul(u[..., 1:], factor[..., None], (x + y)[..., 1:]))
 
     # ---- the connection ---------------------------------------------------------------------------------------------
@@ -194,22 +194,72 @@ def _squared_chord(x: torch.Tensor, y: torch.Tensor, c: float) -> torch.Tensor:
 
     From the spatial parts: with the difference split along their sum and across it, the part along it is shortened
     by the time-like difference, which the sum of the time-like entries gives without subtracting large numbers. The
-    share `a` of that comes near one for points far apart, where the inner product of the points is the better way;
-    it is infinite where rounding leaves nothing of that either. The points are not scaled to curvature -1 first: that
-    would round them, by more than the distance of close ones.
+    share `a` of that comes near one for points far apart, and the formula divides by `1 - a`. There the inner product
+    of the points serves where one of them is next to the origin, and radii and angle where none is. The points are
+    not scaled to curvature -1 first: that would round them, by more than the distance of close ones.
     """
     difference, total = (x - y)[..., 1:], (x + y)[..., 1:]
     squared = (total * total).sum(-1, True)
     along = (difference * total).sum(-1, True)
-    across = torch.addcmul(difference, along / torch.where(squared > 0, squared, 1.0), total, value=-1)
-    squared_along = along.square() / torch.where(squared > 0, squared, 1.0)
-    a = (squared_along / (x + y)[..., :1].square())[..., 0]
-    # relative to the outcome, the rounding error of one way is 1 / (1 - a), that of the other c x0 y0 (1 - a)
-    rest = 1 - a
-    apart = (rest * (c * x[..., 0] * y[..., 0]).sqrt() < 0.5) | (rest < 16 * torch.finfo(x.dtype).eps)
-    product = -2 * c * minkowski(x, y) - 2
-    product = torch.where(apart & ~(product > 0), math.inf, product)
-    return torch.where(apart, product, (4 * a + c * (across * across).sum(-1)) / torch.where(apart, 1.0, rest))
+    share = along / torch.where(squared > 0, squared, 1.0)
+    across = torch.addcmul(difference, share, total, value=-1)
+    a = (share * (along / (x + y)[..., :1].square()))[..., 0]
+    apart, remote = a > 0.25, _is_remote(x, c) & _is_remote(y, c)
+    far = torch.where(remote, _remote_chord(x, y, along[..., 0], remote, c), -2 * c * minkowski(x, y) - 2)
+    return torch.where(apart, far, (4 * a + c * (across * across).sum(-1)) / torch.where(apart, 1.0, 1 - a))
+
+
+def _is_remote(x: torch.Tensor, c: float) -> torch.Tensor:
+    """Tell whether a point is farther from the origin than 1.3, where the length of its spatial part is smooth."""
+    return x[..., 0] > 2 / math.sqrt(c)
+
+
+def _remote_chord(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    along: torch.Tensor,  # shape: (*batch,), difference of the squared lengths of the spatial parts
+    remote: torch.Tensor,  # shape: (*batch,), where the value is asked for
+    c: float,
+) -> torch.Tensor:
+    r"""Return the squared chord of points apart, none of them next to the origin, from radii r, s and the angle.
+
+    It is $2(\cosh(r - s) - 1) + \sinh r \sinh s\, \lVert\hat x - \hat y\rVert^2$, and $\sinh(r - s)$ is the
+    difference of the squared lengths over $\sinh r \cosh s + \cosh r \sinh s$.
+    """
+    p, q = torch.where(remote[..., None], x[..., 1:], 1.0), torch.where(remote[..., None], y[..., 1:], 1.0)
+    m, n = torch.linalg.vector_norm(p, dim=-1), torch.linalg.vector_norm(q, dim=-1)
+    squared_sinh = (along / (m * y[..., 0] + n * x[..., 0])).square()
+    turn = p / m[..., None] - q / n[..., None]
+    return 2 * squared_sinh / (1 + torch.sqrt(1 + squared_sinh)) + c * m * n * (turn * turn).sum(-1)
+
+
+def _product_with_tangent(
+    x: torch.Tensor,  # shape: (*batch, n)
+    y: torch.Tensor,  # shape: (*batch, n)
+    u: torch.Tensor,  # shape: (*batch, n), tangent at x
+    c: float,
+) -> torch.Tensor:
+    """Return the Minkowski form of y and a tangent vector at x, shape (*batch,).
+
+    Far from the origin the form is the small difference of two large products. There everything is split along the
+    spatial part of x and across it, and the difference is taken of what is left: $(y_r - x_r)(y_r + x_r) / c - x_r^2
+    y_t^2$ over a sum of positive numbers. Beyond a right angle nothing cancels.
+    """
+    remote = _is_remote(x, c)[..., None]
+    p, d, v = torch.where(remote, x[..., 1:], 1.0), (y - x)[..., 1:], u[..., 1:]
+    m = torch.linalg.vector_norm(p, dim=-1, keepdim=True)
+    axis = p / m
+    gap, length = (d * axis).sum(-1, True), (v * axis).sum(-1, True)
+    across = d - gap * axis
+    reach = (y[..., 1:] * axis).sum(-1, True)  # the part of y along x
+    ahead = reach > 0
+    mixed, other = reach * x[..., :1], y[..., :1] * m
+    total = torch.where(ahead & remote, mixed + other, 1.0)
+    shared = gap * ((reach + m) / (c * total)) - (across * across).sum(-1, True) * m * (m / total)
+    along = length / x[..., :1] * torch.where(ahead, shared, mixed - other)
+    split = (across * (v - length * axis)).sum(-1, True) + along
+    # <y, u> = <y - x, u>, since u is tangent at x
+    return torch.where(remote, split, minkowski(y - x, u)[..., None])[..., 0]
 
 
 def _flip(g: torch.Tensor) -> torch.Tensor:

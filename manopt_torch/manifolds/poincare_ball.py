@@ -118,15 +118,11 @@ class PoincareBall(Manifold):
         return torch.add(h / factor, bent, alpha=self._c) / factor
 
     def exp(self, x: torch.Tensor, u: torch.Tensor, t: float | torch.Tensor | None = None) -> torch.Tensor:
-        # the Moebius sum, with few passes over the entries
-        c, xx = self._c, (x * x).sum(-1, True)
-        inside = 1 - c * xx
-        half = scale(u, t, 1) / inside
+        c, room_x = self._c, 1 - self._c * (x * x).sum(-1, True)
+        half = scale(u, t, 1) / room_x
         hh = (half * half).sum(-1, True)
         stretch = tanhc_sqrt(c * hh)
-        along, yy = 1 + (2 * c) * stretch * (x * half).sum(-1, True), c * stretch.square() * hh
-        whole = along + c * xx * yy
-        return self.project_point(torch.addcmul((along + yy) / whole * x, inside * stretch / whole, half))
+        return self.project_point(self._sum(x, torch.addcmul(x, stretch, half), room_x, 1 - c * stretch.square() * hh))
 
     retract_default = exp
 
@@ -142,7 +138,14 @@ class PoincareBall(Manifold):
         return torch.isfinite(self.squared_dist(x, y))
 
     def transport(self, x: torch.Tensor, y: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        return self._gyration(y, -x, u) * (self._conformal(x) / self._conformal(y))
+        # gyr[y, -x] u, written with the difference of the points: next to the boundary all but that cancels
+        c, d = self._c, y - x
+        room_x, room_y = 1 - c * (x * x).sum(-1, True), 1 - c * (y * y).sum(-1, True)
+        dd, dx = (d * d).sum(-1, True), (d * x).sum(-1, True)
+        du, xu = (d * u).sum(-1, True), (x * u).sum(-1, True)
+        along_d = 2 * c * dx * xu - (1 - room_x) * du - room_x * xu
+        bent = along_d * d + (room_x * du - c * dd * xu) * x
+        return (u + 2 * c * bent / (room_x * room_y + c * dd)) * (room_y / room_x)
 
     parallel_transport = transport
 
@@ -152,8 +155,8 @@ class PoincareBall(Manifold):
         y: torch.Tensor,  # shape: (*batch, n)
     ) -> torch.Tensor:
         r"""Return the Moebius sum $x \oplus y$, the translation of hyperbolic space that takes 0 to $x$."""
-        c, xx, yy, xy = self._c, (x * x).sum(-1, True), (y * y).sum(-1, True), (x * y).sum(-1, True)
-        return ((1 + 2 * c * xy + c * yy) * x + (1 - c * xx) * y) / (1 + 2 * c * xy + c * c * xx * yy)
+        c = self._c
+        return self._sum(x, x + y, 1 - c * (x * x).sum(-1, True), 1 - c * (y * y).sum(-1, True))
 
     # ---- the connection ---------------------------------------------------------------------------------------------
     @property
@@ -216,11 +219,8 @@ class PoincareBall(Manifold):
         ab, bd, ad = (a * b).sum(-1, True), (b * d).sum(-1, True), (a * d).sum(-1, True)
         return self._c * self._conformal(x) * (ab * d - bd * a - ad * b)
 
-    def _gyration(self, a: torch.Tensor, b: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        """Return gyr[a, b] v, the rotation by which Moebius addition fails to be associative."""
-        c = self._c
-        aa, bb, ab = (a * a).sum(-1, True), (b * b).sum(-1, True), (a * b).sum(-1, True)
-        av, bv = (a * v).sum(-1, True), (b * v).sum(-1, True)
-        first = -c * c * av * bb + c * bv + 2 * c * c * ab * bv
-        second = -c * c * bv * aa - c * av
-        return v + 2 * (first * a + second * b) / (1 + 2 * c * ab + c * c * aa * bb)
+    def _sum(self, x: torch.Tensor, total: torch.Tensor, room_x: torch.Tensor, room_y: torch.Tensor) -> torch.Tensor:
+        """Return the Moebius sum of x and y from `total = x + y` and what is left of one, free of cancellation."""
+        squared = self._c * (total * total).sum(-1, True)
+        whole = torch.addcmul(squared, room_x, room_y)
+        return torch.addcmul(room_x / whole * total, squared / whole, x)

@@ -196,8 +196,8 @@ class SymmetricPositiveDefinite(Manifold):
     def off_manifold(self, x: torch.Tensor) -> torch.Tensor:
         """Return the relative asymmetry, plus one where the symmetric part is not positive definite."""
         _, info = torch.linalg.cholesky_ex(symmetric_part(x))
-        norm = torch.linalg.vector_norm
-        return norm(x - x.mT, dim=(-2, -1)) / norm(x, dim=(-2, -1)) + (info != 0)
+        size = torch.linalg.vector_norm(x, dim=(-2, -1)).clamp(min=torch.finfo(x.dtype).tiny)  # of zero, no NaN
+        return torch.linalg.vector_norm(x - x.mT, dim=(-2, -1)) / size + (info != 0)
 
     def off_tangent(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         """Return the size of the skew part relative to `x`."""

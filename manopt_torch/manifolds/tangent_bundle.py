@@ -205,7 +205,9 @@ class TangentBundle(Manifold):
         return p, self.M.from_coordinates(p, c)
 
     def off_manifold(self, x: Parts) -> torch.Tensor:
-        return torch.maximum(self.M.off_manifold(x[0]), self.M.off_tangent(x[0], x[1]))
+        """Return the larger residual of point and vector, that of a long vector relative to its length."""
+        relative = self.M.off_tangent(x[0], x[1]) / self.M.norm(x[0], x[1]).clamp(min=1.0)
+        return torch.maximum(self.M.off_manifold(x[0]), relative)
 
     # ---- parts of the above -----------------------------------------------------------------------------------------
     def _carried(self, x: Parts, y: Any, v: Any, t: Any) -> Parts:

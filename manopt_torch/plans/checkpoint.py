@@ -9,6 +9,7 @@ from manopt_torch.errors import OptionsError, ShapeError
 from manopt_torch.functional.masked import count_active, host_read
 from manopt_torch.manifolds.points import leaves, rebuild
 from manopt_torch.plans.options import (
+    STAGNATED,
     Memory,
     fields_of,
     functors_of,
@@ -122,18 +123,18 @@ def _is_unfinished(o: Any, d: dict[str, Any]) -> bool:
 
 
 def _other_reason(p: Any, o: Any) -> Any:
-    """Return the code of the first criterion that holds at a state taken up, 0 where there is none.
+    """Return the code of the first criterion that holds at a state taken up, else of stagnation, else 0.
 
-    Those that remember a former iterate have met this one already, and are not asked.
+    Criteria that remember have met this iterate already: they are asked if that leaves their answer as it was.
     """
     lane, code = o.lane, o.lane.full(0)
     for n, criterion in enumerate(o.stop.members, 1):
         functors = [criterion, *(part for _, part in functors_of(criterion))]
-        if all(o.memory.get(f) is None for f in functors):
+        if all(o.memory.get(f) is None or getattr(f, "repeatable", False) for f in functors):
             hit = criterion.answer(p, o, o.iteration)
             hit = lane.scalar(hit) if lane.lone else hit
             code = lane.where((code == 0) & hit, lane.full(n), code)
-    return code
+    return lane.where((code == 0) & o.stagnated, lane.full(STAGNATED), code)
 
 
 def _overlay(o: Any, d: dict[str, Any]) -> None:

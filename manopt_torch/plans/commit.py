@@ -28,6 +28,8 @@ def commit(o: Options, **new: Any) -> None:
             o.broken = True
         elif not o.stagnated:
             vars(o).update(new)
+            return
+        vars(o).update({name: _nothing(value) for name, value in new.items() if getattr(o, name) is None})
         return
     ok = lane.finite(new["cost"])
     if "gradient" in new:
@@ -43,9 +45,16 @@ def commit(o: Options, **new: Any) -> None:
             continue
         former = getattr(o, name)
         if former is None:
-            former = map_leaves(torch.zeros_like, value)
+            former = _nothing(value)
         done[name] = lane.pick(moves, value, former)
     vars(o).update(done)  # at once: whoever interrupts finds fields that belong together
+
+
+def _nothing(value: Any) -> Any:
+    """Return what a field holds for a problem that ends before it has had a value there: zeros."""
+    if value is None:
+        return None
+    return map_leaves(lambda leaf: torch.zeros_like(leaf) if isinstance(leaf, torch.Tensor) else type(leaf)(0), value)
 
 
 def _finite_alone(o: Options, new: dict[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from manopt_torch.plans.stopping import (
     StopWhenKKTResidualLess,
     StopWhenSmallerOrEqual,
 )
+from manopt_torch.plans.stopping.kkt import StopAtRestUnsolved
 from manopt_torch.plans.subproblem import solve_subproblem
 from manopt_torch.problems.constrained import ConstrainedValues, kkt_residual, violation_of
 
@@ -25,6 +26,8 @@ from manopt_torch.problems.constrained import ConstrainedValues, kkt_residual, v
 _LARGEST_PENALTY = 1e12
 # so many times farther from the constraints, and so often with a larger penalty from 1 to the largest one by default
 _RAN_OFF, _MOST_RAISES = 1e4, 30
+# a KKT residual that smoothed penalties leave at a solution, in units of the last tolerance
+_LOOSE = 100.0
 
 
 @dataclass(eq=False)
@@ -132,9 +135,24 @@ def check_sub_solver(o: Any) -> None:
 
 
 def penalty_stop(least_tolerance: float) -> StoppingCriterion:
-    """Return when penalty methods end: at a KKT point, or where a sub problem solved to the end moves nothing."""
+    """Return when penalty methods end: at a KKT point, or where a sub problem solved to the end moves nothing.
+
+    The latter is convergence only where the KKT conditions hold to a hundred times the last tolerance.
+    """
     late = StopWhenSmallerOrEqual("tolerance", least_tolerance) & StopWhenChangeLess(least_tolerance)
-    return StopAfterIteration(300) | StopWhenKKTResidualLess(1e-6) | late
+    loose = _LOOSE * least_tolerance
+    solved = StopWhenKKTResidualLess(1e-6) | (late & StopWhenKKTResidualLess(loose))
+    return StopAfterIteration(300) | solved | stop_unsolved(loose, late)
+
+
+def stop_unsolved(eps: float = 1e-4, rest: StoppingCriterion | None = None) -> StoppingCriterion:
+    """Return the criteria that end problems at rest without a solution, with a reason that says what they lack.
+
+    Args:
+        eps: the bound on violation and KKT residual.
+        rest: what tells that a problem is at rest, besides its solver.
+    """
+    return StopAtRestUnsolved(eps, feasible=False, rest=rest) | StopAtRestUnsolved(eps, feasible=True, rest=rest)
 
 
 def solve_penalised(p: Any, o: Any, posed: Callable[[torch.Tensor], Any]) -> tuple[Any, ConstrainedValues, Any]:

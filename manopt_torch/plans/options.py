@@ -271,7 +271,7 @@ class OptionsDecorator(KnownKeywords):
         object.__setattr__(self, "options", options)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "options":  # not yet set: copy and pickle ask before __init__
+        if name in ("options", "__getstate__"):  # copies ask before either is there, the second in Python 3.10 only
             raise AttributeError(name)
         return getattr(self.options, name)
 

@@ -3,8 +3,10 @@
 import time
 from typing import Any
 
+import torch
+
 from manopt_torch._keywords import as_called, strict_keywords
-from manopt_torch.errors import OptionsError
+from manopt_torch.errors import MissingDerivativeError, OptionsError
 from manopt_torch.manifolds.points import first_leaf
 from manopt_torch.plans.begin import begin
 from manopt_torch.plans.checkpoint import take_up
@@ -13,7 +15,7 @@ from manopt_torch.plans.decorate import decorate_options, record_places_of
 from manopt_torch.plans.dispatch import initialize_solver, step_solver, stop_solver
 from manopt_torch.plans.hooks import STOP, Agenda, Hooks, collect_hooks, run_hooks
 from manopt_torch.plans.options import Options, OptionsDecorator, get_options, make_memory
-from manopt_torch.problems.autodiff import grad_mode
+from manopt_torch.problems.autodiff import full_precision, grad_mode
 from manopt_torch.problems.counted import bare_problem
 
 
@@ -26,6 +28,8 @@ def solve(problem: Any, options: Any, *, debug: Any = None, record: Any = None) 
         options: the solver's options with the start, e.g. `GradientDescentOptions(x)`, decorated or not.
         debug: what to print, e.g. `[":Iteration", " | ", ":Cost", 10]`; see `decorate_options`.
         record: what to record, e.g. `[":Iteration", ":Cost"]`; read it with `get_record`.
+
+    The run takes no notice of `torch.autocast` around it, and its result carries no graph.
 
     Returns:
         The options given, now holding the result (`options.x`, or `get_solver_result(options)`), the reason of each
@@ -58,7 +62,7 @@ def solve(problem: Any, options: Any, *, debug: Any = None, record: Any = None) 
     # decorators that only add hooks are flattened; one with verbs of its own is asked at every step instead
     special = _has_special_verbs(target)
     subject, hooks = (target, Hooks()) if special else (bare, collect_hooks(target))
-    with grad_mode(False):
+    with grad_mode(False), full_precision():
         bare.lane = None  # filled by `begin`, which initialisation calls
         _initialize(problem, bare, subject)
         if bare.lane is None:  # a solver of one's own may leave the common state to us
@@ -77,10 +81,12 @@ def solve(problem: Any, options: Any, *, debug: Any = None, record: Any = None) 
 
 
 def _initialize(problem: Any, bare: Any, subject: Any) -> None:
-    """Initialise; where torch refuses to compute with tensors of two dtypes, say whose they are."""
+    """Initialise; where torch refuses tensors of two dtypes, or of inference mode, say whose they are."""
     try:
         initialize_solver.resolve(type(subject))(problem, subject)
     except RuntimeError as error:
+        if "nference tensors" in str(error):
+            raise _of_inference_mode(problem, error) from error
         if not any(words in str(error) for words in _TWO_DTYPES):
             raise
         raise _of_two_dtypes(problem, bare.x, error) from error
@@ -88,6 +94,18 @@ def _initialize(problem: Any, bare: Any, subject: Any) -> None:
 
 # what torch says, by one operation or another, of arguments of different dtypes
 _TWO_DTYPES = ("same dtype", "scalar type", "got dtype")
+
+
+def _of_inference_mode(problem: Any, error: RuntimeError) -> MissingDerivativeError:
+    """Return the error for tensors of inference mode, of which autograd keeps none."""
+    if torch.is_inference_mode_enabled():
+        return MissingDerivativeError("nothing can be differentiated under torch.inference_mode: use torch.no_grad")
+    made = [f"data[{n}]" for n, d in enumerate(problem.data) if d.is_inference()]
+    whose = " and ".join(made) or "tensors that a callable of the problem uses"
+    return MissingDerivativeError(
+        f"{whose} were made under torch.inference_mode ({error}): nothing computed with them can be differentiated, so "
+        "make them under torch.no_grad, or pass copies made outside by .clone()"
+    )
 
 
 def _of_two_dtypes(problem: Any, x: Any, error: RuntimeError) -> OptionsError:

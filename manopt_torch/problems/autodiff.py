@@ -4,6 +4,7 @@ Eager loops use `torch.autograd`, a third of the cost of `torch.func.grad` for a
 engine directly where torch exposes it (15 microseconds instead of 21) and `torch.autograd.grad` elsewhere.
 """
 
+from contextlib import ExitStack, nullcontext
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,10 @@ from manopt_torch.manifolds.points import leaves, map_leaves
 # a private entry of torch; None where it is missing
 _engine = getattr(getattr(torch.autograd.Variable, "_execution_engine", None), "run_backward", None)
 _set_grad_enabled = getattr(torch._C, "_set_grad_enabled", None)
+_any_autocast: Any = getattr(torch._C, "_is_any_autocast_enabled", lambda: True)
+# where torch may be asked to compute with fewer digits
+_AUTOCAST = ("cpu", "cuda", "xpu")
+_nothing = nullcontext()
 
 
 class grad_mode:  # noqa: N801  (used as a statement, like torch.enable_grad)
@@ -31,6 +36,16 @@ class grad_mode:  # noqa: N801  (used as a statement, like torch.enable_grad)
 
     def __exit__(self, *exc: object) -> None:
         (_set_grad_enabled or torch.set_grad_enabled)(self._former)
+
+
+def full_precision() -> Any:
+    """Return a context without `torch.autocast`: points keep their dtype, and stay on their manifold."""
+    if not _any_autocast():
+        return _nothing
+    stack = ExitStack()
+    for kind in filter(torch.is_autocast_enabled, _AUTOCAST):
+        stack.enter_context(torch.autocast(kind, enabled=False))
+    return stack
 
 
 class Value:

@@ -57,7 +57,7 @@ class CountedProblem(KnownKeywords):
         return {name: value - self._since[name] for name, value in self.problem.counts.as_dict().items()}
 
     def __getattr__(self, name: str) -> Any:
-        if name == "problem":  # not yet set: copy and pickle ask before __init__
+        if name in ("problem", "__getstate__"):  # copies ask before either is there, the second in Python 3.10 only
             raise AttributeError(name)
         return getattr(self.problem, name)
 

@@ -140,7 +140,7 @@ def _step(p: Any, o: DoglegOptions, i: int) -> None:
     accepted = (ratio > o.acceptance) & (predicted > 0.0) & (actual >= 0.0)
     # a step that promised next to nothing and did harm, more than rounding does: a shorter one is no use either
     hopeless = (predicted <= rounding) & lane.not_(abs(actual) <= _HARM * unseen)
-    o.stagnated = o.stagnated | (lane.not_(accepted) & (hopeless | (squared == 0.0)))
+    o.stagnated = o.stagnated | (lane.without(o.active, accepted) & (hopeless | (squared == 0.0)))
     new = {
         "cost": o.cost,
         "radius": _radius(o, accepted, ratio, lane.sqrt(squared)),

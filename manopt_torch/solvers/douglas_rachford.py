@@ -150,7 +150,12 @@ def _first(p: Any, o: DouglasRachfordOptions, lam: Any, s: Any) -> Any:
 
 def _second(p: Any, o: DouglasRachfordOptions, lam: Any, t: Any) -> Any:
     """Return the proximal map of the second part, or the mean of the copies."""
-    return mean(p.M, t) if _in_product(p, o) else p.get_proximal_map(lam, t, 1)
+    if not _in_product(p, o):
+        return p.get_proximal_map(lam, t, 1)
+    # copies that are not finite have no mean, and would end the search for those of all other problems
+    axis, ok = len(o.lane.shape), o.lane.finite(t)
+    y = mean(p.M, o.lane.pick(ok, t, _copies(p, o, [o.x] * len(p.proximal_maps))))
+    return o.lane.pick(ok, y, map_leaves(lambda leaf: leaf.sum(axis), t))
 
 
 @strict_keywords

@@ -59,8 +59,8 @@ class ExactPenaltyOptions(ConstrainedOptions):
         initial_tolerance: gradient norm to which the first sub problem is solved.
         least_tolerance: that of the late ones.
         tolerance_exponent: how fast the tolerance falls, as for the width.
-        stop: the stopping criterion; None is `StopAfterIteration(300) | StopWhenKKTResidualLess(1e-6) |
-            (StopWhenSmallerOrEqual("tolerance", least_tolerance) & StopWhenChangeLess(least_tolerance))`.
+        stop: the stopping criterion; None is `StopAfterIteration(300) | StopWhenKKTResidualLess(1e-6)`, or a step below
+            `least_tolerance` at that tolerance, which is convergence where the KKT residual is below 100 times it.
         check_every: how often (in iterations) the host asks whether any problem of a batch still runs.
         compact: whether finished problems of a batch with `data=` leave the working set.
 

@@ -33,7 +33,7 @@ from manopt_torch.plans.stopping import (
 )
 from manopt_torch.problems.least_squares import LeastSquaresProblem, ResidualTrial, gradient_coordinates
 from manopt_torch.stepsizes.armijo import ArmijoLinesearch
-from manopt_torch.stepsizes.base import Stepsize, take_step
+from manopt_torch.stepsizes.base import Linesearch, Stepsize, take_step
 from manopt_torch.stepsizes.renew import renew
 
 
@@ -113,10 +113,12 @@ def _initialize(p: Any, o: GaussNewtonOptions) -> None:
 def _step(p: Any, o: GaussNewtonOptions, i: int) -> None:
     lane, cost = o.lane, o.lane.scalar(o.cost)
     # what the last search found says nothing about this one: the whole step is always tried first
-    renew(o.stepsize, p, o, lane.full(True))
+    if isinstance(o.stepsize, Linesearch):  # other rules live from what they remember
+        renew(o.stepsize, p, o, lane.full(True))
     s, trial = take_step(_Residuals(p), o, i, p.M.from_coordinates(o.x, o.newton))
     change = lane.max(abs(cost - lane.scalar(trial.cost)), o.predicted)
-    model = _model(p, o, trial.x, trial.context)
+    # a search that looked at gradients has spent the graph of the residuals
+    model = _model(p, o, trial.x, p.residual_trial(trial.x) if trial.context is None else trial.context)
     change, left = lane.div(change, cost), distance_to_go(lane, model["step_ahead"], o.step_ahead)
     commit(o, x=trial.x, cost=trial.cost, last_stepsize=s, relative_reduction=change, relative_step=left, **model)
 

@@ -37,6 +37,7 @@ from manopt_torch.plans.constrained import (
     measured,
     multipliers,
     per_problem,
+    stop_unsolved,
 )
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
 from manopt_torch.plans.options import Options, check_count, check_range, state, strict_keywords
@@ -56,7 +57,7 @@ _REPLACED = (
 
 @dataclass(eq=False, kw_only=True)
 class InteriorPointNewtonOptions(ConstrainedOptions):
-    r"""Options of the interior point Newton method.
+    r"""Options of the interior point Newton method; a reason tells whether one that stagnates is infeasible.
 
     Args:
         x: the start, feasible or not, shape `(*batch, *point_shape)`.
@@ -72,7 +73,7 @@ class InteriorPointNewtonOptions(ConstrainedOptions):
         linear_solver: how Newton's equation is solved: `"dense"` by a factorisation, `"krylov"` by minimal residuals,
             which take products with the Hessian alone; None takes the first up to 100 unknowns.
         max_inner_iterations: most iterations of a Krylov step; None is four times the unknowns, at most 2,000.
-        stop: the stopping criterion; None is `StopAfterIteration(800) | StopWhenKKTResidualLess(1e-8)`.
+        stop: the stopping criterion; None is `StopAfterIteration(800) | StopWhenKKTResidualLess(1e-8)`, see above.
         retraction_method: name of the manifold's retraction; None is its default.
         check_every: how often (in iterations) the host asks whether any problem of a batch still runs.
         compact: whether finished problems of a batch with `data=` leave the working set.
@@ -81,8 +82,8 @@ class InteriorPointNewtonOptions(ConstrainedOptions):
         OptionsError: if a parameter has the wrong kind or is out of its range.
 
     Examples:
-        >>> InteriorPointNewtonOptions(torch.zeros(2)).stop
-        StopAfterIteration(800) | StopWhenKKTResidualLess(1e-08)
+        >>> InteriorPointNewtonOptions(torch.zeros(2)).stop.members[:2]
+        (StopAfterIteration(800), StopWhenKKTResidualLess(1e-08))
     """
 
     initial_inequality_multiplier: float | torch.Tensor = 1.0
@@ -119,7 +120,7 @@ class InteriorPointNewtonOptions(ConstrainedOptions):
         if self.max_inner_iterations is not None:
             check_count(self, "max_inner_iterations", 1)
         if self.stop is None:
-            self.stop = StopAfterIteration(800) | StopWhenKKTResidualLess(1e-8)
+            self.stop = StopAfterIteration(800) | StopWhenKKTResidualLess(1e-8) | stop_unsolved()
 
 
 @initialize_solver.register(InteriorPointNewtonOptions)
@@ -137,8 +138,7 @@ def _initialize(p: Any, o: InteriorPointNewtonOptions) -> None:
 @step_solver.register(InteriorPointNewtonOptions)
 def _step(p: Any, o: InteriorPointNewtonOptions, i: int) -> None:
     here, beta, step, count = _newton(p, o)
-    slope = -2.0 * (here.residual - beta * here.total)
-    s, known = _backtrack(p, o, here, step, slope)
+    s, known = _backtrack(p, o, here, step, -2.0 * (here.residual - beta * here.total))
     commit(o, **known, last_stepsize=s, centrality=0.5 * (o.centrality + 0.5), inner_iterations=count)
 
 

@@ -161,7 +161,7 @@ def _initialize(p: Any, o: Any) -> None:
     o.damping_matrix, o.damping_unit = rule.matrix(Gauge(normal.diagonal, o.cost, squares), None, None)
     o.extent = lane.scalar((o.damping_matrix * squares).sum(-1))
     o.damping_floor = lane.scalar(felt(normal.diagonal, o.damping_matrix))
-    o.damping_term = lane.full(rule.initial if o.initial_damping is None else o.initial_damping)
+    o.damping_term = lane.full(float(rule.initial if o.initial_damping is None else o.initial_damping))
     o.growth = lane.full(2.0)
     o.vanishing = torch.finfo(o.cost.dtype).eps ** 4 * lane.scalar(o.cost)
     o.cosine = lane.scalar(largest_cosine(normal.gradient, normal.diagonal, o.cost))

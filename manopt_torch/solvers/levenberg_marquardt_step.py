@@ -36,7 +36,7 @@ def propose(p: Any, o: Any) -> Step:
     damped = strength * weighted
     step = accelerated(solver, p, o, s, added) if o.geodesic_acceleration else s
     x = p.M.retract(o.x, p.M.from_coordinates(o.x, step), None, o.retraction_method)
-    return Step(x, lane.scalar(ok) if lane.lone else ok, linear, weighted, damped)
+    return Step(solver.landed(p, o.x, x), lane.scalar(ok) if lane.lone else ok, linear, weighted, damped)
 
 
 def conclude_rows(p: Any, o: Any, step: Step, rows: torch.Tensor) -> None:
@@ -77,7 +77,7 @@ def _move(p: Any, o: Any, accepted: Any, measures: Any, at: Any) -> None:
         # after a rejection the damping is to be felt, also where it had died away
         "damping_term": lane.max(lane.min(lane.max(damping, lane.where(accepted, 0.0, floor)), o.max_damping), least),
     }
-    o.stagnated = o.stagnated | (lane.not_(accepted) & (damping > o.max_damping))
+    o.stagnated = o.stagnated | (lane.without(o.active, accepted) & (damping > o.max_damping))
     if normal is not None:
         squares = squared_sizes(p.M, x)
         matrix, _ = o.damping.matrix(Gauge(normal.diagonal, value, squares), o.damping_matrix, o.damping_unit)

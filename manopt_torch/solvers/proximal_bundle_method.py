@@ -28,7 +28,7 @@ from manopt_torch.functional.bundle import (
 )
 from manopt_torch.functional.linesearch import Trial
 from manopt_torch.manifolds.base import Manifold
-from manopt_torch.manifolds.geodesics import carry, towards
+from manopt_torch.manifolds.geodesics import carry, move, towards
 from manopt_torch.manifolds.points import expand_right, map_shaped, new_axis
 from manopt_torch.plans.bundle import BundleOptions, begin_bundle, check_bundle, commit_bundle, tried
 from manopt_torch.plans.dispatch import get_solver_result, initialize_solver, step_solver
@@ -60,7 +60,8 @@ class ProximalBundleMethodOptions(BundleOptions):
         max_decreases: bound on the number of further trials.
         stop: the stopping criterion; None is `StopAfterIteration(5000) | StopWhenLagrangeMultiplierLess(1e-8)`, as in
             Manopt.jl.
-        retraction_method: name of the manifold's retraction; None is its default.
+        retraction_method: name of the manifold's retraction; None is the exponential map where there is one. With one
+            that is far from it at the length of a step, null steps may teach the model nothing.
         check_every: how often (in iterations) the host asks whether any problem of a batch still runs.
         compact: whether finished problems of a batch with `data=` leave the working set.
 
@@ -163,7 +164,8 @@ def _search(p: Any, o: ProximalBundleMethodOptions, g: Combination, length: Scal
     t = first_step(M, lane, x, 1.0, length, o.max_stepsize)
     rounds = 0
     while True:
-        q = M.retract(x, g.subgradient, lane.div(-1.0 * t, mu), o.retraction_method)
+        # along the geodesic where there is one: of a point elsewhere the model at the step asked for may learn nothing
+        q = move(M, x, g.subgradient, lane.div(-1.0 * t, mu), o.retraction_method)
         trial = tried(p, q)
         ok = lane.finite(trial.cost) & lane.finite(trial.gradient)
         searching = o.active & lane.not_(ok)

@@ -38,7 +38,7 @@ from manopt_torch.plans.linearization import (
 from manopt_torch.plans.options import Options, check_count, check_range, state, strict_keywords
 from manopt_torch.plans.solve import solve
 from manopt_torch.plans.stopping import StopAfterIteration, StoppingCriterion, StopWhenGradientNormLess
-from manopt_torch.problems.hessian import HessianProblem
+from manopt_torch.problems.hessian import GradientGraph, HessianProblem
 from manopt_torch.stepsizes.base import Stepsize, probe, take_step
 
 # halving sixty times leaves nothing of a step
@@ -137,7 +137,7 @@ def _step(p: Any, o: NewtonOptions, i: int) -> None:
     inner = truncated_cg(lane, model, None, o.active, rule)
     eta, slope = _downhill(p, o, inner.eta)
     s, trial = _backtrack(p, o, eta, slope) if o.stepsize is None else take_step(p, o, i, eta)
-    at = linearize(p, o, trial.x, trial.context)
+    at = _linearized(p, o, trial)
     if o.ends_at_rounding:
         o.stagnated = o.stagnated | (o.active & lane.not_(_gains(p, o, trial, at.gradient)))
     x, gradient = o.x, o.gradient
@@ -153,6 +153,14 @@ def _step(p: Any, o: NewtonOptions, i: int) -> None:
     o.linearization = Linearization(trial.x if lane.lone else o.x, at)
     if o.hessian is not None:
         o.hessian.update(p, o, lane.full(True), x, gradient, lane.scale(s, eta))
+
+
+def _linearized(p: Any, o: NewtonOptions, trial: Trial) -> GradientGraph:
+    """Return the gradient at an accepted trial, with its graph where products with the Hessian come from that."""
+    given = o.hessian is not None or getattr(p, "hessian", None) is not None
+    if given and trial.gradient is not None:  # a search that looked at it has left it there, and used up its graph
+        return GradientGraph(None, None, None, trial.gradient)
+    return linearize(p, o, trial.x, trial.context)
 
 
 def _downhill(p: Any, o: NewtonOptions, eta: Tangent) -> tuple[Tangent, Scalar]:

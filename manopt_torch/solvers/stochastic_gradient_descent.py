@@ -76,6 +76,10 @@ class StochasticGradientDescentOptions(Options):
         if self.stop is None:
             self.stop = StopAfterIteration(10_000) | StopWhenGradientNormLess(1e-9)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the sample of the next step behind in copies and pickles: it holds data and local functions."""
+        return {**Options.__getstate__(self), "sample": None}
+
 
 @initialize_solver.register(StochasticGradientDescentOptions)
 def _initialize(p: Any, o: StochasticGradientDescentOptions) -> None:

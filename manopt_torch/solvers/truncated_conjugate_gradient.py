@@ -155,6 +155,9 @@ stop_solver.register(TruncatedConjugateGradientOptions)(halt_and_forget)
 @step_solver.register(TruncatedConjugateGradientOptions)
 def _step(p: Any, o: TruncatedConjugateGradientOptions, i: int) -> None:
     lane = o.lane
+    if lane.lone and not o.inner.run:  # there is no direction to begin with
+        o.stagnated = True
+        return
     model = _model(p, o)
     inner = advance(lane, model, o.radius, 0.0, multiply(lane, model, o.inner, i == 1))
     commit(o, cost=o.cost, inner=inner)

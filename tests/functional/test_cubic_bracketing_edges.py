@@ -1,10 +1,18 @@
 """Hager's search by cubics: trials computed by hand, conditions on their bounds, and the ends."""
 
+import itertools
 import math
 
 import pytest
 
-from manopt_torch.functional.cubic_bracketing import CubicRule, End, cubic_bracketing, cubic_minimum, kept_apart
+from manopt_torch.functional.cubic_bracketing import (
+    CubicRule,
+    End,
+    cubic_bracketing,
+    cubic_minimum,
+    kept_apart,
+    narrowed,
+)
 from manopt_torch.functional.masked import Lone
 from tests.functional.rays import along, descent, parabola, wall
 
@@ -109,3 +117,48 @@ def test_rounding_below_the_root_counts_as_zero():
     # slopes that match the chord: the cubic is a line, and d^2 - a' b' is zero but for rounding
     a, b = End(0.0, 0.0, -0.1), End(1.0, -0.1 * (1 - 1e-16), -0.1 * (1 + 1e-15))
     assert not math.isnan(cubic_minimum(Lone(), a, b))
+
+
+def test_a_narrowed_bracket_holds_a_minimum_of_any_cubic():
+    checked = 0
+    for p, q in itertools.product((-4.0, -1.0, 0.0, 2.0), (-3.0, 0.0, 1.0)):
+        f = lambda s, p=p, q=q: End(s, s**3 + p * s * s / 2 + q * s, 3 * s * s + p * s + q)  # noqa: E731
+        for left, right in ((-2.0, 1.5), (-1.0, 2.0), (0.25, 3.0)):
+            a, b = sorted((f(left), f(right)), key=lambda e: e.value)
+            if a.slope * (b.step - a.step) >= 0:
+                continue  # not a bracket
+            for share in (0.125, 0.4, 0.5, 0.75, 0.9):
+                c = f(a.step + share * (b.step - a.step))
+                new_a, new_b = narrowed(Lone(), a, b, c)
+                checked += 1
+                # the better end is the lower of two, its slope points inside, and the other end is higher
+                assert new_a == (c if c.value < a.value else a)
+                assert new_a.slope * (new_b.step - new_a.step) <= 0 and new_b.value >= new_a.value
+                assert c in (new_a, new_b) and {new_a, new_b} <= {a, b, c}
+    assert checked == 50
+
+
+@pytest.mark.parametrize("mirror", [1.0, -1.0])
+@pytest.mark.parametrize(
+    ("value", "slope", "ends"),
+    [
+        (1.0, -5.0, "ac"),  # higher: the trial is the other end, whatever its slope
+        (1.0, 5.0, "ac"),
+        (-1.0, -0.5, "cb"),  # lower, and falls on
+        (-1.0, 0.5, "ca"),  # lower, and falls back
+        (-1.0, 0.0, "ca"),  # lower and flat
+        (0.0, 0.5, "ca"),  # as high, and falls back
+        (0.0, -0.5, "ac"),
+        (0.0, 0.0, "ac"),
+    ],
+)
+def test_the_cases_of_a_trial_within_a_bracket(value, slope, ends, mirror):
+    # the start of the bracket falls towards its end
+    parts = {"a": End(0.0, 0.0, -1.0), "b": End(mirror * 4.0, 3.0, 1.0), "c": End(mirror * 1.0, value, slope * mirror)}
+    parts["a"] = parts["a"]._replace(slope=-mirror)
+    assert narrowed(Lone(), parts["a"], parts["b"], parts["c"]) == (parts[ends[0]], parts[ends[1]])
+
+
+def test_a_trial_as_high_as_a_start_that_has_ceased_to_fall_takes_its_place():
+    a, b = End(0.0, 0.0, 0.0), End(4.0, 3.0, 1.0)
+    assert narrowed(Lone(), a, b, End(1.0, 0.0, -1.0)) == (End(1.0, 0.0, -1.0), b)

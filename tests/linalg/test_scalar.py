@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from manopt_torch.linalg import angle_between, angle_over_sine, arctan2, cos_and_sinc_sqrt, safe_sqrt, squared_angle
+from manopt_torch.linalg.scalar import log_ratio
 from tests.together import together
 
 mpmath.mp.dps = 40
@@ -118,3 +119,18 @@ def test_angles_do_not_depend_on_their_place():
     y, x = torch.rand(2, 67, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     whole = arctan2(y, x)
     assert all(torch.equal(arctan2(y[k : k + n], x[k : k + n]), whole[k : k + n]) for k in range(60) for n in (1, 3, 7))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_logarithm_of_a_quotient_has_no_cancellation_and_no_overflow(dtype):
+    eps, large = torch.finfo(dtype).eps, 2.0 ** (100 if dtype == torch.float32 else 1000)
+    x = torch.tensor([1.0, 1.0, 4.0, 4.0, 3.0, large, 1 / large, large], dtype=dtype)
+    y = torch.tensor([1 + eps, 1 - eps, 5.75, 6.25, 3 * 2.0**-60, 1 / large, large, 2 * large], dtype=dtype)
+    y.requires_grad_()
+    powers = [-60, -2 * math.log2(large), 2 * math.log2(large), 1]
+    near = [math.log1p(eps), math.log1p(-eps), math.log(5.75 / 4), math.log(6.25 / 4)]
+    truth = [*near, *(p * math.log(2) for p in powers)]
+    ratio = log_ratio(x, y)
+    assert ratio.tolist() == pytest.approx(truth, rel=4 * eps)
+    (g,) = torch.autograd.grad(ratio.sum(), y)
+    torch.testing.assert_close(g * y, torch.ones_like(y), rtol=8 * eps, atol=0)

@@ -137,3 +137,83 @@ def test_distances_between_points_far_apart() -> None:
     a = M.exp(x, M.random_tangent(x, generator=g), 10 * r)
     b = M.exp(a, M.random_tangent(a, generator=g), r)
     assert not (M.squared_dist(a, b) < 0).any()
+
+
+# Spatial parts of two points and of a tangent vector at the first, with the distance acosh(-<x, y>) and the transported
+# vector u + <y, u> (x + y) / (1 - <x, y>), both of 120 digits by mpmath. The first pair has no digit of <x, y> left.
+FAR = [
+    ((2e8, -1e8), (3e26, -1.5e26), (-2.5e8, -5e7), 41.851996782000987, (-2.7e26, 1.35e26)),
+    ((2e8, -1e8), (-1e8, 4e7), (-2.5e8, -5e7), 39.104856193730455, (-157088379.48453932, -105746972.30927641)),
+    ((3e4, 4e4), (3e8, 4.5e8), (-1e4, -7.5e3), 25.145343882635246, (828655625.19487651, 1242977128.0795328)),
+    ((1e4, 2e4), (-2e10, 1e10), (0.0, -2.5e3), 34.538776395910685, (-999999496.99999951, 499998498.499996)),
+]
+
+
+@together()
+@pytest.mark.parametrize(("x", "y", "u", "distance", "transported"), FAR)
+def test_points_far_out_and_far_apart_keep_their_distance_and_transport(x, y, u, distance, transported):
+    M = Hyperboloid(3)
+    x, y = (M.project_point(torch.tensor([0.0, *z], dtype=D)) for z in (x, y))
+    u = torch.tensor([0.0, *u], dtype=D)
+    u[0] = (x * u).sum() / x[0]
+    assert M.dist(x, y).item() == pytest.approx(distance, rel=4e-15)
+    assert M.dist(y, x).item() == pytest.approx(distance, rel=4e-15)
+    assert M.squared_dist(x, y).item() == pytest.approx(distance**2, rel=8e-15)
+    assert M.log_defined(x, y)
+    assert M.parallel_transport(x, y, u)[1:].tolist() == pytest.approx(transported, rel=3e-14)
+
+
+def test_other_curvatures_are_other_units_far_out_too():
+    x, y, u, distance, transported = FAR[2]
+    M = Hyperboloid(3, curvature=-0.25)  # twice as long
+    x, y = (M.project_point(torch.tensor([0.0, *z], dtype=D) * 2) for z in (x, y))
+    v = torch.tensor([0.0, *u], dtype=D)
+    v[0] = (x * v).sum() / x[0]
+    assert M.dist(x, y).item() == pytest.approx(2 * distance, rel=4e-15)
+    assert M.parallel_transport(x, y, v)[1:].tolist() == pytest.approx(transported, rel=3e-14)
+
+
+def test_float32_distances_from_the_origin_and_their_derivatives_have_the_whole_range():
+    M = Hyperboloid(3)
+    x = M.project_point(torch.zeros(3))
+    for length in (5e-16, 5e17):  # its square, or that of its square, is out of range
+        y = M.project_point(torch.tensor([0.0, 0.6, -0.8]) * length).requires_grad_()
+        distance = M.dist(x, y)
+        assert distance.item() == pytest.approx(math.asinh(length), rel=1e-6)
+        (g,) = torch.autograd.grad(distance, y)
+        # along the ray, with velocity (sinh d, 0.6 cosh d, -0.8 cosh d), the distance grows at rate one
+        ray = torch.tensor([length, 0.6 * math.hypot(1, length), -0.8 * math.hypot(1, length)])
+        assert (g * ray).sum().item() == pytest.approx(1.0, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("near", "transported"),
+    [(1e-6, (2.327358046969348, 1.0935669000136483)), (1e-9, (2.3273606562498117, 1.093569008754565))],
+)
+def test_the_transport_next_to_the_boundary_of_the_ball(near, transported):
+    # lambda_x / lambda_y gyr[y, -x] u of these very points by mpmath, with 120 digits; gyr[a, b] u is the linear part
+    # of -(a + b) + (a + (b + u)) in Moebius sums. A rounding of the points is a relative change of what is left of one.
+    M = PoincareBall(2)
+    x = torch.tensor([0.6, 0.8], dtype=D) * (1 - near)
+    y = x + torch.tensor([near * 0.5, -near * 2], dtype=D)
+    u = torch.tensor([1.0, -0.5], dtype=D)
+    v, slack = M.transport(x, y, u), 20 * torch.finfo(D).eps / near
+    assert v.tolist() == pytest.approx(transported, rel=slack)
+    assert M.norm(y, v).item() == pytest.approx(M.norm(x, u).item(), rel=slack)
+
+
+@pytest.mark.parametrize(("near", "dtype"), [(1e-6, D), (1e-10, D), (1e-4, torch.float32)])
+def test_geodesics_from_next_to_the_boundary_come_back_to_the_centre(near, dtype):
+    M = PoincareBall(2)
+    x = (torch.tensor([0.6, 0.8], dtype=D) * (1 - near)).to(dtype)
+    u = M.log(x, torch.zeros(2, dtype=dtype))
+    for t in (0.5, 1.0):  # the rest of the way is the length of what is left; x is known to a rounding of the gap
+        left = math.tanh((1 - t) * 0.5 * M.dist(torch.zeros(2, dtype=dtype), x).item())
+        y = M.exp(x, u, t)
+        slack = 20 * torch.finfo(dtype).eps / near
+        assert y.tolist() == pytest.approx([0.6 * left, 0.8 * left], abs=slack)
+    assert M.mobius_add(-x, x).tolist() == [0.0, 0.0]
+    shifted = x * (1 - 4 * near)  # on one ray Moebius sums are differences of velocities
+    p, q = (torch.linalg.vector_norm(z.to(D)).item() for z in (shifted, x))
+    relative = torch.linalg.vector_norm(M.mobius_add(-x, shifted)).item()
+    assert relative == pytest.approx((q - p) / (1 - p * q), rel=20 * torch.finfo(dtype).eps / near)

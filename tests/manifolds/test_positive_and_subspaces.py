@@ -76,3 +76,15 @@ def test_coordinates_of_a_positive_number() -> None:
         c = M.to_coordinates(x.expand(batch), u.expand(batch))
         assert c.shape == (*batch, 1) and torch.equal(c, torch.full_like(c, 1.5))
         assert torch.equal(M.from_coordinates(x.expand(batch), c), u.expand(batch))
+
+
+def test_positive_numbers_whose_quotient_is_out_of_range():
+    M = Positive(2)
+    x, y = torch.tensor([1e-20, 3e20]), torch.tensor([1e20, 2e-20]).requires_grad_()
+    ratio = torch.tensor([40 * math.log(10), math.log(2 / 3) - 40 * math.log(10)])
+    distance = M.dist(x, y)
+    assert distance.item() == pytest.approx(torch.linalg.vector_norm(ratio).item(), rel=1e-6)
+    torch.testing.assert_close(M.log(x, y), x * ratio)
+    (g,) = torch.autograd.grad(distance, y)
+    torch.testing.assert_close(g * y, ratio / distance)
+    torch.testing.assert_close(M.parallel_transport(x, y, x), y)

@@ -126,3 +126,17 @@ def test_the_assignment_of_least_cost_is_approached():
 def test_bad_sizes_are_refused(make):
     with pytest.raises(OptionsError):
         make()
+
+
+@pytest.mark.parametrize("gap", [2.0**-20, 2.0**-10, 0.25])
+def test_inverse_retractions_keep_the_relative_accuracy_of_near_points_in_float32(gap):
+    x, step = torch.tensor([0.375, 0.375, 0.25]), torch.tensor([gap, -gap / 2, -gap / 2])  # sums without rounding
+    ratio = torch.log1p(step.double() / x.double())
+    truth = x * (ratio - (x * ratio).sum())
+    torch.testing.assert_close(Simplex(3).inverse_retract(x, x + step).double(), truth, rtol=2e-6, atol=0)
+    # at [[p, q], [q, p]] the projection of [[p a, q b], [q b, p a]] is p q (a - b) with alternating signs
+    p, q = 0.375, 0.625
+    signs = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    point = torch.tensor([[p, q], [q, p]])
+    u = DoublyStochastic(2).inverse_retract(point, point + gap * signs)
+    torch.testing.assert_close(u, signs * (p * q * (math.log1p(gap / p) - math.log1p(-gap / q))), rtol=2e-6, atol=0)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 from manopt_torch.errors import NotOnManifoldError, OptionsError
 from manopt_torch.linalg import symmetric_part
-from manopt_torch.manifolds import SymmetricPositiveDefinite
+from manopt_torch.manifolds import HermitianPositiveDefinite, SymmetricPositiveDefinite
 
 M = SymmetricPositiveDefinite(3)
 EYE = torch.eye(3, dtype=torch.float64)
@@ -154,6 +155,13 @@ def test_projection_leads_into_the_cone_and_keeps_points() -> None:
 def test_what_is_no_point(matrix: torch.Tensor) -> None:
     with pytest.raises(NotOnManifoldError, match="is off SymmetricPositiveDefinite"):
         M.check_point(matrix)
+
+
+@pytest.mark.parametrize(
+    "N", [M, HermitianPositiveDefinite(3), SymmetricPositiveDefinite(3, metric="bures_wasserstein")]
+)
+def test_zero_is_off_the_manifold_by_a_number(N: Any) -> None:
+    assert N.off_manifold(0 * EYE).item() == 1.0 and N.off_manifold(EYE).item() == 0.0
 
 
 def test_checks_do_not_depend_on_the_unit() -> None:

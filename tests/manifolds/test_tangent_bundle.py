@@ -203,6 +203,14 @@ def test_points_off_the_bundle_are_found() -> None:
             M.check_point(pair)
 
 
+def test_long_vectors_are_tangent_up_to_rounding_of_their_length() -> None:
+    M, x = TangentBundle(Sphere(3)), torch.tensor([0.6, 0.8, 0.0], dtype=F64)
+    u = torch.tensor([-0.8, 0.6, 1.0], dtype=F64)
+    M.check_point((x, 1e27 * u))
+    with pytest.raises(NotOnManifoldError):
+        M.check_point((x, 1e27 * (u + 1e-9 * x)))
+
+
 def test_geodesic_regression_on_the_sphere() -> None:
     sphere = Sphere(3)
     M = TangentBundle(sphere)

@@ -23,6 +23,8 @@ class StoppingCriterion(Functor, ABC):
     indicates_convergence = False
     # fields that the options must have, looked for before the first iteration
     reads: tuple[str, ...] = ()
+    # whether asking once more after the same step gives the same answer, although the criterion remembers something
+    repeatable = False
 
     def answer(self, p: Any, o: Any, i: int) -> Any:
         """Ask the criterion, and take what is no tensor (a number of NumPy, say) for a bool."""

@@ -19,6 +19,7 @@ class StopWhenChangeLess(StoppingCriterion):
     """
 
     indicates_convergence = True
+    repeatable = True
 
     def __init__(self, eps: float) -> None:
         self.eps = eps

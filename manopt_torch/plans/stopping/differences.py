@@ -25,6 +25,7 @@ class StopWhenGradientChangeLess(StoppingCriterion):
     """
 
     indicates_convergence = True
+    repeatable = True
 
     def __init__(self, eps: float) -> None:
         self.eps = eps
@@ -63,6 +64,7 @@ class StopWhenCostChangeLess(StoppingCriterion):
     """
 
     indicates_convergence = True
+    repeatable = True
 
     def __init__(self, eps: float) -> None:
         self.eps = eps
@@ -102,6 +104,8 @@ class StopWhenRelativeAPosterioriCostChangeLessOrEqual(StoppingCriterion):
     References:
         [ZhuByrdLuNocedal:1997], equation (1).
     """
+
+    repeatable = True
 
     def __init__(self, eps: float | None = None) -> None:
         self.eps = eps
@@ -153,6 +157,7 @@ class StopWhenEntryChangeLess(StoppingCriterion):
     distance: Callable[..., Any] | None
 
     indicates_convergence = True
+    repeatable = True
 
     def __init__(self, field: str, eps: float, *, distance: Callable[..., Any] | None = None) -> None:
         if not isinstance(field, str) or not field_of(field).isidentifier():

@@ -53,6 +53,7 @@ class StopWhenRelativeGradientNormLess(StoppingCriterion):
     """
 
     indicates_convergence = True
+    repeatable = True
 
     def __init__(self, eps: float) -> None:
         self.eps = eps

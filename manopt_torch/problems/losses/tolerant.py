@@ -48,9 +48,11 @@ class TolerantLoss(RobustLoss):
         z, t = (s - self.a) / self.b, s / self.b
         # a difference of two logarithms, written as one where they are close
         near = torch.log1p(self._slope_at_zero * torch.expm1(t.clamp(max=1)))
-        far = torch.nn.functional.softplus(z, threshold=40.0) - self._at_zero
-        slope = torch.sigmoid(z)
-        return Rho(self.b * torch.where(t < 1, near, far), slope, slope * torch.sigmoid(-z) / self.b)
+        # not softplus and sigmoid, which round the last entries of a batch in another way than the others
+        far = torch.where(z > 40, z, torch.log1p(torch.exp(z.clamp(max=40)))) - self._at_zero
+        e = torch.exp(torch.where(z > 0, -z, z))
+        slope = torch.where(z > 0, 1.0, e) / (1 + e)
+        return Rho(self.b * torch.where(t < 1, near, far), slope, e / (1 + e).square() / self.b)
 
     def __repr__(self) -> str:
         return f"TolerantLoss({self.a}, {self.b})"
