@@ -23,5 +23,6 @@ def quick_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     import torch._dynamo.guards
 
     monkeypatch.setattr(torch._dynamo.guards, "profile_guard_manager", lambda *_: 0.0, raising=False)
-    with torch._dynamo.config.patch(run_gc_after_compile=False):
+    known = hasattr(torch._dynamo.config, "run_gc_after_compile")  # not in old versions of torch
+    with torch._dynamo.config.patch(**({"run_gc_after_compile": False} if known else {})):
         yield

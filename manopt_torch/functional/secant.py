@@ -57,7 +57,7 @@ def davidon_phi(
     # where v = A u the matrix fits already, and all values of phi are one
     inside = torch.where(gap > 0, a * (c - a) / torch.where(gap > 0, gap, 1.0), 0.0)
     beyond = a > 2 * b * c / (b + c)
-    # rounding may put such a matrix beyond, and a - b is zero then
+    # rounding may put such a matrix beyond, where a - b is zero: then any number will do
     return torch.where(beyond, a / torch.where(a == b, 1.0, a - b), inside)
 
 

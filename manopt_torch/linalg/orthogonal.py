@@ -154,7 +154,9 @@ def from_complement(
     """Return the matrix, shape `(*batch, n, m)`, whose coordinates by `to_complement` are `B`."""
     V, K = _block_reflector(X)
     p = X.shape[-1]
-    padded = torch.cat([B.new_zeros(*B.shape[:-2], p, B.shape[-1]), B], -2)  # torch 2.4 does not pad where m is zero
+    padded = torch.cat(
+        [B.new_zeros(*B.shape[:-2], p, B.shape[-1]), B], -2
+    )  # old versions of torch do not pad where m is zero
     return padded - V @ (K @ (X[..., p:, :].mH @ B))
 
 

@@ -55,6 +55,8 @@ def begin(p: Any, o: Options) -> None:
             o.x = map_leaves(torch.Tensor.detach, o.x)
         if leaf.is_inference():  # made under torch.inference_mode: no graph may hold it
             o.x = map_leaves(torch.clone, o.x)
+        if not leaf.is_contiguous():  # last bits of sums and products go by the layout, and a resumed run has its own
+            o.x = map_leaves(torch.Tensor.contiguous, o.x)
     o.x0, o.manifold = o.x, p.M
     o.lane = lane_for(p.M, o.x)
     o.memory = Memory()

@@ -4,14 +4,18 @@ Eager loops use `torch.autograd`, a third of the cost of `torch.func.grad` for a
 engine directly where torch exposes it (15 microseconds instead of 21) and `torch.autograd.grad` elsewhere.
 """
 
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from functools import cache
-from typing import Any
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 
 from manopt_torch.errors import MissingDerivativeError
 from manopt_torch.manifolds.points import leaves, map_leaves
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # a private entry of torch; None where it is missing
 _engine = getattr(getattr(torch.autograd.Variable, "_execution_engine", None), "run_backward", None)
@@ -46,6 +50,17 @@ def full_precision() -> Any:
     for kind in filter(torch.is_autocast_enabled, _AUTOCAST):
         stack.enter_context(torch.autocast(kind, enabled=False))
     return stack
+
+
+def in_full_precision(fn: Callable[P, R]) -> Callable[P, R]:
+    """Let a function take no notice of `torch.autocast` around it."""
+
+    @wraps(fn)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        with full_precision():
+            return fn(*args, **kwargs)
+
+    return called
 
 
 class Value:

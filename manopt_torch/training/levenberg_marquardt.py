@@ -13,6 +13,7 @@ import torch
 from manopt_torch._keywords import KnownKeywords
 from manopt_torch.errors import NonFiniteError, OptionsError, ShapeError
 from manopt_torch.plans.options import check_count, check_range
+from manopt_torch.problems.autodiff import in_full_precision
 from manopt_torch.training.damping import DampingStrategy, StandardDampingStrategy, checked_damping
 from manopt_torch.training.linearization import Linearization, Linearized
 from manopt_torch.training.losses import Loss, MSELoss, checked_loss
@@ -37,7 +38,8 @@ class LevenbergMarquardtModule(KnownKeywords, torch.nn.Module):
     many digits, where first-order methods need many thousand steps. A step costs a Jacobian of the batch and a linear
     system with as many unknowns as parameters or as residuals, whichever are fewer.
 
-    A step that finds no lower loss leaves the parameters as they were. The parameters stay tensors of the model:
+    A step takes no notice of `torch.autocast` around it: the system would be off by more than its damping. One that
+    finds no lower loss leaves the parameters as they were. The parameters stay tensors of the model:
     other optimizers, `load_state_dict`, changes of dtype or device, and freezing by `requires_grad_(False)` may come
     between two steps. `state_dict` of this module holds the damping, too.
 
@@ -158,6 +160,7 @@ class LevenbergMarquardtModule(KnownKeywords, torch.nn.Module):
             self.damping_strategy.load_state_dict(state)  # pyright: ignore[reportAttributeAccessIssue]
 
     @torch.no_grad()
+    @in_full_precision
     def training_step(self, inputs: Any, targets: Any) -> StepResult:
         """Move the parameters to a lower loss of a batch.
 

@@ -70,6 +70,10 @@ def test_davidon_s_choice_has_the_least_condition_number() -> None:
     torch.testing.assert_close(other, broyden_update(A, u, v, phi), rtol=1e-8, atol=1e-8)
     # a matrix that fits already is left alone
     torch.testing.assert_close(broyden_update(A, u, times(A, u), davidon_phi(A, u, times(A, u))), A)
+    # also where rounding finds it a little beyond: of one unknown, c may come out smaller than a
+    numbers = torch.rand(1000, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.1
+    A, u = numbers[:, :1, None], numbers[:, 1:]
+    assert davidon_phi(A, u, times(A, u)).isfinite().all()
 
 
 def test_rank_one_learns_a_quadratic_from_as_many_steps_as_unknowns() -> None:

@@ -16,6 +16,7 @@ from manopt_torch import (
     solve,
 )
 from manopt_torch.errors import MissingDerivativeError
+from manopt_torch.training import LevenbergMarquardtModule
 
 BATCHES = pytest.mark.parametrize("batch", [(), (3,)], ids=["lone", "batch"])
 
@@ -34,6 +35,18 @@ def test_autocast_around_a_run_changes_nothing(batch):
         solve(p, o)
         assert torch.is_autocast_enabled("cpu")
     assert o.x.dtype is torch.float32 and torch.equal(o.x, plain)
+
+
+def test_autocast_around_a_training_step_changes_nothing():
+    inputs = torch.linspace(-1, 1, 12)[:, None]
+    losses = []
+    for enabled in (False, True):
+        torch.manual_seed(0)
+        net = torch.nn.Sequential(torch.nn.Linear(1, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+        module = LevenbergMarquardtModule(net)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            losses.append([module.training_step(inputs, inputs.sin()).loss.item() for _ in range(4)])
+    assert losses[0] == losses[1]
 
 
 @BATCHES
