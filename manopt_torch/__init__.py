@@ -235,6 +235,7 @@ from manopt_torch.plans.report import report as report
 from manopt_torch.plans.solve import solve as solve
 from manopt_torch.plans.stopping import StopAfter as StopAfter
 from manopt_torch.plans.stopping import StopAfterIteration as StopAfterIteration
+from manopt_torch.plans.stopping import StopAtRestUnsolved as StopAtRestUnsolved
 from manopt_torch.plans.stopping import StoppingCriterion as StoppingCriterion
 from manopt_torch.plans.stopping import StopWhenAll as StopWhenAll
 from manopt_torch.plans.stopping import StopWhenAllLanczosVectorsUsed as StopWhenAllLanczosVectorsUsed

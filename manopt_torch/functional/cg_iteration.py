@@ -119,7 +119,7 @@ def advance(lane: Any, model: QuadraticModel, radius: Scalar | None, target: Sca
     bound = math.inf if radius is None else radius * radius
     alpha = lane.div(now.zr, shs)
     ee = now.ee + alpha * (2.0 * now.ed + alpha * now.ss)
-    curved = shs > 0
+    curved = (shs > 0) & (shs < math.inf)
     inside = curved & (ee < bound)  # NaN is outside
     step, curvature = alpha, shs
     if not (lane.lone and inside):
@@ -140,7 +140,7 @@ def _advanced_alone(
     now, hs, shs, first = past
     eta = lane.axpy(now.eta, -step, now.s)
     if not inside:
-        return _ended(now, EXCEEDED if shs > 0 else NEGATIVE_CURVATURE, eta, fall, ee)
+        return _ended(now, EXCEEDED if 0 < shs < math.inf else NEGATIVE_CURVATURE, eta, fall, ee)
     residual = lane.axpy(now.residual, -step, hs)
     if not (first or model.symmetric):
         # the same again, but for rounding, where H is symmetric; else the model may increase

@@ -1,4 +1,4 @@
-"""Lanes: where a lone problem (Python numbers) and a batch (tensors) part, and the one place loops read the host.
+"""Lanes: where a lone problem (Python numbers) and a batch (tensors) part, and where loops find their host reads.
 
 Step code is written once against a lane: it takes scalars through `lane.scalar` and combines them with
 `+ - * < & |` and the functions below. In a lone CPU run these are Python floats, which halves the cost of a small

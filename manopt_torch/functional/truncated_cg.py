@@ -10,6 +10,7 @@ that is not finite counts as no curvature.
 References: [Steihaug:1983]; [Toint:1981]; [AbsilBakerGallivan:2007]; [ConnGouldToint:2000], section 7.5.
 """
 
+import math
 from typing import Any, NamedTuple
 
 from manopt_torch._typing import Mask, Scalar, Tangent
@@ -97,7 +98,7 @@ def rewind(lane: Any, model: QuadraticModel, radius: Scalar, path: list[Past]) -
     for past in path:
         now, shs = past.state, past.shs
         alpha = lane.div(now.zr, shs)
-        if not (shs > 0 and now.ee + alpha * (2.0 * now.ed + alpha * now.ss) < radius * radius):
+        if not (0 < shs < math.inf and now.ee + alpha * (2.0 * now.ed + alpha * now.ss) < radius * radius):
             return advance(lane, model, radius, 0.0, past)
     return None
 
@@ -109,7 +110,7 @@ def cauchy_point(lane: Any, model: QuadraticModel, radius: Scalar, state: CGStat
     squared, curvature = lane.scalar(model.inner(g, g)), lane.scalar(model.inner(g, hg))
     edge = lane.div(radius, lane.sqrt(squared))
     free = lane.div(squared, curvature)
-    inside = (curvature > 0) & (free < edge)
+    inside = (curvature > 0) & (curvature < math.inf) & (free < edge)
     step = lane.where(inside, free, edge)
     fall = step * (squared - 0.5 * step * lane.where(lane.isfinite(curvature), curvature, 0.0))
     better = (fall > state.fall) & (squared > 0)

@@ -29,6 +29,7 @@ def commit(o: Options, **new: Any) -> None:
         elif not o.stagnated:
             vars(o).update(new)
             return
+        # as in a batch: criteria ask for a last step size, also where there has been none
         vars(o).update({name: _nothing(value) for name, value in new.items() if getattr(o, name) is None})
         return
     ok = lane.finite(new["cost"])

@@ -13,12 +13,12 @@ from manopt_torch.plans.begin import mark_broken_start
 from manopt_torch.plans.options import Options, state
 from manopt_torch.plans.stopping import (
     StopAfterIteration,
+    StopAtRestUnsolved,
     StoppingCriterion,
     StopWhenChangeLess,
     StopWhenKKTResidualLess,
     StopWhenSmallerOrEqual,
 )
-from manopt_torch.plans.stopping.kkt import StopAtRestUnsolved
 from manopt_torch.plans.subproblem import solve_subproblem
 from manopt_torch.problems.constrained import ConstrainedValues, kkt_residual, violation_of
 

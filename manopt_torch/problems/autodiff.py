@@ -22,7 +22,7 @@ _engine = getattr(getattr(torch.autograd.Variable, "_execution_engine", None), "
 _set_grad_enabled = getattr(torch._C, "_set_grad_enabled", None)
 _any_autocast: Any = getattr(torch._C, "_is_any_autocast_enabled", lambda: True)
 # where torch may be asked to compute with fewer digits
-_AUTOCAST = ("cpu", "cuda", "xpu")
+_AUTOCAST = ("cpu", "cuda", "mps", "xpu")
 _nothing = nullcontext()
 
 
@@ -47,8 +47,9 @@ def full_precision() -> Any:
     if not _any_autocast():
         return _nothing
     stack = ExitStack()
-    for kind in filter(torch.is_autocast_enabled, _AUTOCAST):
-        stack.enter_context(torch.autocast(kind, enabled=False))
+    for kind in filter(torch.amp.autocast_mode.is_autocast_available, _AUTOCAST):
+        if torch.is_autocast_enabled(kind):
+            stack.enter_context(torch.autocast(kind, enabled=False))
     return stack
 
 

@@ -35,7 +35,7 @@ class TwoFacedLinesearch(Linesearch):
         given = [p, o, i, eta, *rest]
         while given and given[-1] is None:  # left out, or given by name
             given.pop()
-        in_run = p is None or hasattr(p, "trial")
+        in_run = "M" not in named and (p is None or hasattr(p, "trial"))
         return (self._search_in_run if in_run else self._search_alone)(*given, **named)
 
     @abstractmethod

@@ -206,6 +206,14 @@ def test_a_product_that_is_not_finite_counts_as_no_curvature() -> None:
     found = truncated_cg(Lone(), model(torch.nan * a, g), 0.5, True, EXACT)
     torch.testing.assert_close(found.eta, -0.5 * g / g.norm(), rtol=1e-14, atol=0)
     assert found.reason == NEGATIVE_CURVATURE and found.fall == pytest.approx(0.5 * g.norm().item(), rel=1e-13)
+    endless = QuadraticModel(Euclidean(6), 0 * g, g, lambda u: math.inf * u)
+    for lane, m, radius in (
+        (Lone(), endless, 0.5),
+        (Batch((1,), g), replace(endless, x=0 * g[None], gradient=g[None]), torch.tensor([0.5], dtype=F64)),
+    ):
+        found = truncated_cg(lane, m, radius, lane.full(True), EXACT)
+        torch.testing.assert_close(found.eta.reshape(6), -0.5 * g / g.norm(), rtol=1e-14, atol=0)
+        assert found.reason == NEGATIVE_CURVATURE
     later = torch.diag(torch.tensor([2.0, 1.0, 3.0, 1.0, 1.0, 1.0], dtype=F64))
     calls = iter([later, torch.nan * later])
     m = QuadraticModel(Euclidean(6), 0 * g, g, lambda u: next(calls) @ u)

@@ -7,6 +7,7 @@ from manopt_torch import (
     Euclidean,
     OptionsError,
     Sphere,
+    StopAtRestUnsolved,
     augmented_lagrangian_method,
     exact_penalty_method,
     get_reason,
@@ -16,7 +17,6 @@ from manopt_torch import (
     state_dict,
     steepest_descent,
 )
-from manopt_torch.plans.stopping.kkt import StopAtRestUnsolved
 from manopt_torch.solvers.exact_penalty_method import ExactPenaltyOptions
 
 D = torch.float64

@@ -39,6 +39,7 @@ def test_both_faces_by_place_and_by_name():
     assert search(M, 2, 3, 4) == search(M, 2, 3, gradient=4) == ("alone", M, 2, 3, 4, None)
     assert search(M, 2, 3, 4, 5) == search(M, 2, 3, 4, eta=5) == ("alone", M, 2, 3, 4, 5)
     assert search(M, 2, F=3, gradient=4) == search(M, x=2, F=3, gradient=4) == ("alone", M, 2, 3, 4, None)
+    assert search(M=M, x=2, F=3, gradient=4) == ("alone", M, 2, 3, 4, None)
     for calls in ((p, 2, 3, 4, 5), (M, 2, 3), (M, 2, 3, 4, 5, 6)):
         with pytest.raises(TypeError):
             search(*calls)

@@ -44,6 +44,7 @@ from manopt_torch.plans.stopping.inner import StopWhenTrustRegionIsExceeded as S
 from manopt_torch.plans.stopping.iteration_condition import (
     StopWhenCriterionWithIterationCondition as StopWhenCriterionWithIterationCondition,
 )
+from manopt_torch.plans.stopping.kkt import StopAtRestUnsolved as StopAtRestUnsolved
 from manopt_torch.plans.stopping.kkt import StopWhenKKTResidualLess as StopWhenKKTResidualLess
 from manopt_torch.plans.stopping.least_squares import StopWhenCosineLess as StopWhenCosineLess
 from manopt_torch.plans.stopping.least_squares import StopWhenReductionLess as StopWhenReductionLess

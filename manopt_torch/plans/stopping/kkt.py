@@ -61,7 +61,7 @@ class StopAtRestUnsolved(StoppingCriterion):
         OptionsError: if `eps` is negative; at the start of a run, if its options keep no such violation and residual.
 
     Examples:
-        >>> from manopt_torch.plans.stopping import StopWhenChangeLess
+        >>> from manopt_torch import StopWhenChangeLess
         >>> StopAtRestUnsolved(1e-4, feasible=False, rest=StopWhenChangeLess(1e-6)).indicates_convergence
         False
     """
