@@ -1,5 +1,6 @@
 """Values that are known already: with the derivatives of what would compute them again, or where none is asked for."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -84,6 +85,20 @@ def can_be_read(X: Tensor) -> bool:
     That is a plain tensor on the CPU, outside derivatives, `torch.func`, tracing and compilation.
     """
     return type(X) is Tensor and X.is_cpu and not (is_grad_enabled() or is_watched())
+
+
+def known_to_be_finite(X: Tensor) -> bool:
+    """Tell whether a lone matrix can be read and is finite, which saves the care that is taken of others.
+
+    Examples:
+        >>> with torch.no_grad():
+        ...     known_to_be_finite(torch.eye(2)), known_to_be_finite(torch.full((1, 1), float("nan")))
+        (True, False)
+    """
+    if X.dim() != 2 or not can_be_read(X):
+        return False
+    with host_read():
+        return math.isfinite(X.sum().item())
 
 
 def is_watched() -> bool:
