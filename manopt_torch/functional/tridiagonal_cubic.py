@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from manopt_torch._typing import Mask, Scalar
 
-# Newton's method needs about five rounds; bisection, where it leaves the bracket, halves the error
+# Newton's method needs about five rounds; bisection, where it leaves the bracket, halves the error until the two ends
+# are neighbours among the numbers
 _MOST_ROUNDS = 100
 _TOLERANCE = 1e-13  # relative, of the square of lambda
 
@@ -71,7 +72,8 @@ def minimize_tridiagonal_cubic(
         slope = slope + lane.div(2.0 * sigma * sigma, lam * lam * lam)
         step = lam - lane.div(residual, slope)
         good = here.positive & (step > low) & (step < high)
-        lam = lane.where(run, lane.where(good, step, 0.5 * (low + high)), lam)
+        former, lam = lam, lane.where(run, lane.where(good, step, 0.5 * (low + high)), lam)
+        run = run & (abs(lam - former) > 0.0)  # else no number is left in the bracket, or none came
         here = _solve(lane, diagonal, beside, gamma, lam)
 
 

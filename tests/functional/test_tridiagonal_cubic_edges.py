@@ -81,5 +81,15 @@ def test_guesses_outside_of_the_bracket_and_problems_that_do_not_run():
     assert asked == 1 and still.lam == _bracket(Lone(), diagonal, beside, 1.0, 2.0)[1]
 
 
-def test_a_root_that_is_never_met_ends_with_the_bound_on_rounds():
-    assert rounds([math.nan], [], 1.0, 1.0)[1] == 100
+def test_what_is_not_a_number_is_given_up_at_once():
+    assert rounds([math.nan], [], 1.0, 1.0)[1] == 2
+
+
+@pytest.mark.parametrize("gamma", [1e-8, 1e-12, 1e-20])
+def test_rounds_end_where_no_number_is_left_between_the_bounds(gamma):
+    # the root is next to minus the least eigenvalue, where rounding keeps the two sides of the equation apart
+    parts = [2.0, -1.0, 0.5], [0.3, 0.4]
+    found, count = rounds(*parts, gamma, 1.0)
+    least = torch.linalg.eigvalsh(dense(*(torch.tensor(part, dtype=D) for part in parts)))[0].item()
+    assert found.lam == pytest.approx(-least, rel=1e-8)
+    assert count < 100
