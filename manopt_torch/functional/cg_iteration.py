@@ -126,7 +126,7 @@ def advance(lane: Any, model: QuadraticModel, radius: Scalar | None, target: Sca
         edge = _without_radius(lane, alpha, first) if radius is None else _to_boundary(lane, bound, now)
         step = lane.where(inside, alpha, edge)
         curvature = lane.finite_or_zero(shs)
-        ee = lane.where(inside, ee, now.ee if radius is None else bound)
+        ee = now.ee + step * (2.0 * now.ed + step * now.ss) if radius is None else lane.where(inside, ee, bound)
     fall = now.fall + step * (now.zr - 0.5 * step * curvature)
     if lane.lone:
         return _advanced_alone(lane, model, target, past, inside, step, fall, ee)

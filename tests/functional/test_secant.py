@@ -53,8 +53,10 @@ def test_updates_of_hessian_and_inverse_are_inverse_to_each_other(direct: float,
     )
 
 
-def test_davidon_s_choice_has_the_least_condition_number() -> None:
+@pytest.mark.parametrize("size", [0.01, 1.0, 100.0])  # of the matrix: for the first and the last, BFGS is not enough
+def test_davidon_s_choice_has_the_least_condition_number(size: float) -> None:
     A, u, v = drawn()
+    A = size * A
 
     def condition(phi: torch.Tensor) -> torch.Tensor:
         eigenvalues = torch.linalg.eigvals(torch.linalg.solve(A, broyden_update(A, u, v, phi))).real
@@ -88,6 +90,18 @@ def test_rank_one_learns_a_quadratic_from_as_many_steps_as_unknowns() -> None:
     assert not safe.any() or torch.allclose(same, A)
     z = torch.tensor([[1.0, 0.0]], dtype=D)  # orthogonal to u
     assert not rank_one_update(torch.eye(2, dtype=D)[None], z.flip(-1), z.flip(-1) + z, 1e-8)[1].any()
+
+
+@pytest.mark.parametrize(("cosine", "safe"), [(0.31, True), (0.29, False), (-0.31, True), (-0.29, False)])
+@pytest.mark.parametrize("lengths", [(1.0, 1.0), (1e-3, 50.0)])
+def test_rank_one_is_safe_where_z_is_not_nearly_orthogonal_to_u(cosine, safe, lengths) -> None:
+    A = torch.tensor([[2.0, 0.5], [0.5, 1.0]], dtype=D)
+    u = lengths[0] * torch.tensor([1.0, 0.0], dtype=D)
+    z = lengths[1] * torch.tensor([cosine, (1 - cosine**2) ** 0.5], dtype=D)
+    found, told = rank_one_update(A, u, times(A, u) + z, 0.3)
+    assert bool(told) is safe
+    if safe:
+        torch.testing.assert_close(times(found, u), times(A, u) + z, rtol=1e-12, atol=1e-12)
 
 
 def test_products_and_solutions_round_alike_alone_and_in_a_batch() -> None:

@@ -252,11 +252,13 @@ def test_without_a_radius_negative_curvature_ends_at_the_last_iterate() -> None:
     first = truncated_cg(Lone(), model(a, g), None, True, EXACT)
     assert first.reason == NEGATIVE_CURVATURE
     torch.testing.assert_close(first.eta, g * (g @ g) / (g @ a @ g), rtol=1e-13, atol=0)  # the curvature's opposite
+    assert first.ee == pytest.approx((first.eta @ first.eta).item(), rel=1e-13)
     assert torch.equal(truncated_cg(Lone(), model(torch.nan * a, g), None, True, EXACT).eta, -g)
     g = torch.tensor([0.1, 2.0], dtype=F64)
     second = truncated_cg(Lone(), model(a, g), None, True, EXACT)
     assert second.reason == NEGATIVE_CURVATURE and second.count == 2
     torch.testing.assert_close(second.eta, -g * (g @ g) / (g @ a @ g), rtol=1e-13, atol=0)
+    assert second.ee == pytest.approx((second.eta @ second.eta).item(), rel=1e-13)
 
 
 def test_the_cauchy_point_wins_over_a_bad_start() -> None:
