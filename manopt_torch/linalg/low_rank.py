@@ -67,7 +67,7 @@ def truncate_factored(
     s = s if finite else s + (core * 0).sum((-2, -1), keepdim=True)  # NaN unless the matrix is finite
     overlaps = A.mT @ first, B.mT @ b[..., :k]
     turn_left, turn_right = (_nearest_turn(Z if finite else _finite(Z)) for Z in overlaps)
-    return times(left, A @ turn_left), turn_left.mT @ (s * turn_right), times(right, B @ turn_right)
+    return tall_times(left, A @ turn_left), turn_left.mT @ (s * turn_right), tall_times(right, B @ turn_right)
 
 
 def _nearest_turn(Z: torch.Tensor) -> torch.Tensor:
@@ -137,7 +137,7 @@ def less(
     L: torch.Tensor,  # shape: (*batch, m, k)
     M: torch.Tensor,  # shape: (*batch, k, r)
 ) -> torch.Tensor:
-    """Return Z - L M, of lone matrices in one operation, see `times` for tall ones.
+    """Return Z - L M, of lone matrices in one operation, see `tall_times` for tall ones.
 
     Examples:
         >>> less(torch.ones(2, 1), torch.eye(2), torch.full((2, 1), 3.0))
@@ -151,7 +151,7 @@ def less(
     return torch.addmm(Z.mT, M.mT, L.mT, alpha=-1).mT
 
 
-def times(
+def tall_times(
     L: torch.Tensor,  # shape: (*batch, m, r)
     M: torch.Tensor,  # shape: (*batch, r, k)
 ) -> torch.Tensor:
@@ -160,7 +160,7 @@ def times(
     The columns of the product then lie one after the other in memory, as LAPACK has them too.
 
     Examples:
-        >>> times(torch.ones(2, 1), torch.full((1, 1), 3.0))
+        >>> tall_times(torch.ones(2, 1), torch.full((1, 1), 3.0))
         tensor([[3.],
                 [3.]])
     """

@@ -8,7 +8,7 @@ import torch
 
 from manopt_torch.errors import OptionsError
 from manopt_torch.linalg.known_value import OfLastMatrix, with_value
-from manopt_torch.linalg.low_rank import Times, beside, less, off, times, truncate, truncate_factored
+from manopt_torch.linalg.low_rank import Times, beside, less, off, tall_times, truncate, truncate_factored
 from manopt_torch.linalg.orbits import rank_deficiency
 from manopt_torch.linalg.orthogonal import from_complement, polar, qr_unique, svd_or_nan, to_complement
 from manopt_torch.linalg.spectral import sym_sqrtm_pair, symmetric_part, tracks_derivatives
@@ -214,7 +214,7 @@ class FixedRank(Manifold):
         p, q, inverse = rows.mT @ A, columns.mT @ B, self._inverse(C)
         Kq = K @ q
         left, right = Kq @ inverse, K.mT @ p @ inverse.mT
-        dA, dB = less(times(rows, left), A, p.mT @ left), less(times(columns, right), B, q.mT @ right)
+        dA, dB = less(tall_times(rows, left), A, p.mT @ left), less(tall_times(columns, right), B, q.mT @ right)
         return FixedRankTangent(dA, p.mT @ Kq, dB)
 
     def injectivity_radius(self, x: Any = None) -> float | torch.Tensor:
@@ -254,7 +254,7 @@ class FixedRank(Manifold):
     def _velocity(self, S: torch.Tensor, M: torch.Tensor, Up: torch.Tensor, Vp: torch.Tensor) -> FixedRankTangent:
         """Undo `components`."""
         inverse = self._inverse(S)
-        return FixedRankTangent(times(Up, inverse), M, times(Vp, inverse.mT))
+        return FixedRankTangent(tall_times(Up, inverse), M, tall_times(Vp, inverse.mT))
 
     def __repr__(self) -> str:
         (m, k), _, (n, _) = self.point_shape

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from manopt_torch.linalg.low_rank import beside, less, times, truncate_factored
+from manopt_torch.linalg.low_rank import beside, less, tall_times, truncate_factored
 
 ROWS = [3, 399, 400, 1000]
 
@@ -17,7 +17,7 @@ def drawn(*shape):
 def test_products_of_tall_matrices_are_those_of_numpy(m):
     Z, L, M = drawn(m, 4), drawn(m, 2), drawn(2, 4)
     truth = L.numpy() @ M.numpy()
-    np.testing.assert_allclose(times(L, M).numpy(), truth, rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(tall_times(L, M).numpy(), truth, rtol=1e-13, atol=1e-13)
     np.testing.assert_allclose(less(Z, L, M).numpy(), Z.numpy() - truth, rtol=1e-13, atol=1e-13)
     np.testing.assert_array_equal(beside(L, -L).numpy(), np.hstack((L, -L)))
 
@@ -26,7 +26,7 @@ def test_products_of_tall_matrices_are_those_of_numpy(m):
 def test_the_inputs_of_a_product_stay_as_they_were(m):
     Z, L, M = drawn(m, 4), drawn(m, 2), drawn(2, 4)
     before = [A.clone() for A in (Z, L, M)]
-    less(Z, L, M), times(L, M), beside(L, -L)
+    less(Z, L, M), tall_times(L, M), beside(L, -L)
     assert all(map(torch.equal, (Z, L, M), before))
 
 
