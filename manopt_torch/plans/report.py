@@ -70,6 +70,7 @@ class Report:
         evaluations: calls of each kind, for the whole batch at once.
         seconds: duration of the run.
         kkt_residual: `(least, median, most)` of the last KKT residuals; None where the solver has no multipliers.
+        violation: likewise, of the largest violation of a constraint; None where the solver has no constraints.
     """
 
     solver: str
@@ -83,6 +84,7 @@ class Report:
     evaluations: dict[str, int]
     seconds: float
     kkt_residual: tuple[float, float, float] | None = None
+    violation: tuple[float, float, float] | None = None
 
     def __str__(self) -> str:
         lone = not self.batch
@@ -95,10 +97,12 @@ class Report:
             rows.append(("stopped" if lone else f"stopped, {count} x", reason or "(still running)"))
         rows.append(("iterations", _spread(self.iterations, lone, "{:.0f}")))
         rows.append(("cost", _spread(self.cost, lone, "{:.6g}")))
-        if self.gradient_norm is not None:
-            rows.append(("gradient norm", _spread(self.gradient_norm, lone, "{:.3g}")))
-        if self.kkt_residual is not None:
-            rows.append(("KKT residual", _spread(self.kkt_residual, lone, "{:.3g}")))
+        measures = {
+            "gradient norm": self.gradient_norm,
+            "KKT residual": self.kkt_residual,
+            "violation": self.violation,
+        }
+        rows += [(name, _spread(v, lone, "{:.3g}")) for name, v in measures.items() if v is not None]
         rows.append(("evaluations", ", ".join(f"{n} {kind}" for kind, n in self.evaluations.items() if n) or "none"))
         rows.append(("time", f"{self.seconds:.3g} s"))
         width = max(len(name) for name, _ in rows)
@@ -137,7 +141,8 @@ def report(o: Any) -> Report:
         gradient_norm=_gradient_norms(bare),
         evaluations=dict(bare.evaluations or {}),
         seconds=bare.seconds,
-        kkt_residual=None if getattr(bare, "kkt_residual", None) is None else _quantiles(_flat(bare.kkt_residual)),
+        kkt_residual=_kept(bare, "kkt_residual"),
+        violation=_kept(bare, "violation"),
     )
 
 
@@ -160,6 +165,12 @@ def _gradient_norms(o: Any) -> tuple[float, float, float] | None:
     if o.gradient is None or o.manifold is None:
         return None
     return _quantiles(_flat(o.manifold.norm(o.x, o.gradient)))
+
+
+def _kept(o: Any, name: str) -> tuple[float, float, float] | None:
+    """Sum up what some solvers keep and others do not."""
+    value = getattr(o, name, None)
+    return None if value is None else _quantiles(_flat(value))
 
 
 def _flat(value: Any) -> list[Any]:

@@ -37,6 +37,14 @@ def test_solvers_without_multipliers_have_none():
         solve(p, GradientDescentOptions(torch.ones(1), stop=StopWhenKKTResidualLess(1e-3)))
     o = solve(p, GradientDescentOptions(torch.ones(1), stop=StopAfterIteration(1)))
     assert report(o).kkt_residual is None and "KKT" not in str(report(o))
+    assert report(o).violation is None and "violation" not in str(report(o))
+
+
+def test_a_report_shows_how_far_off_the_constraints_are_where_iterations_ran_out():
+    x = torch.tensor([[-3.0], [-2.0]], dtype=D)  # x >= 0 is violated by three and two
+    o = solve(P, AugmentedLagrangianOptions(x, stop=StopAfterIteration(0)))
+    assert report(o).violation == (2.0, 2.0, 3.0)
+    assert "violation" in str(report(o)) and "min 2, median 2, max 3" in str(report(o))
 
 
 def test_the_bound_is_checked_and_shown():
