@@ -385,6 +385,7 @@ from manopt_torch.solvers import covariance as covariance
 from manopt_torch.solvers import cyclic_proximal_point as cyclic_proximal_point
 from manopt_torch.solvers import difference_of_convex_algorithm as difference_of_convex_algorithm
 from manopt_torch.solvers import difference_of_convex_proximal_point as difference_of_convex_proximal_point
+from manopt_torch.solvers import differentiable_solution as differentiable_solution
 from manopt_torch.solvers import dogleg as dogleg
 from manopt_torch.solvers import douglas_rachford as douglas_rachford
 from manopt_torch.solvers import exact_penalty_method as exact_penalty_method

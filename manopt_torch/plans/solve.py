@@ -29,8 +29,8 @@ def solve(problem: Any, options: Any, *, debug: Any = None, record: Any = None) 
         debug: what to print, e.g. `[":Iteration", " | ", ":Cost", 10]`; see `decorate_options`.
         record: what to record, e.g. `[":Iteration", ":Cost"]`; read it with `get_record`.
 
-    The run takes no notice of `torch.autocast` around it, and its result carries no graph. The page "Differentiate a
-    solution" shows how to have its derivative by the data all the same.
+    The run takes no notice of `torch.autocast` around it, and its result carries no graph: the derivative of the
+    solution by the data comes from `differentiable_solution`.
 
     Returns:
         The options given, now holding the result (`options.x`, or `get_solver_result(options)`), the reason of each

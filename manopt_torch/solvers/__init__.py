@@ -38,6 +38,7 @@ from manopt_torch.solvers.difference_of_convex_proximal_point import (
 from manopt_torch.solvers.difference_of_convex_proximal_point import (
     difference_of_convex_proximal_point as difference_of_convex_proximal_point,
 )
+from manopt_torch.solvers.differentiable_solution import differentiable_solution as differentiable_solution
 from manopt_torch.solvers.dogleg import DoglegOptions as DoglegOptions
 from manopt_torch.solvers.dogleg import dogleg as dogleg
 from manopt_torch.solvers.douglas_rachford import DouglasRachfordOptions as DouglasRachfordOptions
