@@ -72,14 +72,15 @@ class DoublyStochastic(Manifold):
         return self._scaled(torch.log(torch.where(z > 0, z, floor)), _ROUNDS_OF_A_PROJECTION)
 
     def project_tangent(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        return z - _normal_factor(x, z) * x
+        alpha = _row_multipliers(x, _without_column_sums(x, z).sum(-1))
+        return _without_column_sums(x, z - alpha * x)
 
     def egrad2rgrad(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         return self.project_tangent(x, x * g)
 
     def ehess2rhess(self, x: torch.Tensor, g: torch.Tensor, h: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         # the derivative of the factor is normal, so the projection takes it off
-        centred = g - _normal_factor(x, x * g)
+        centred = self.egrad2rgrad(x, g) / x
         return self.project_tangent(x, x * h + 0.5 * u * centred)
 
     def retract_sinkhorn(self, x: torch.Tensor, u: torch.Tensor, t: Any = None) -> torch.Tensor:
@@ -112,21 +113,50 @@ class DoublyStochastic(Manifold):
         return f"DoublyStochastic({self.point_shape[0]})"
 
 
-def _normal_factor(
-    x: torch.Tensor,  # shape: (*batch, n, n), rows and columns of any positive sums
+def _without_column_sums(
+    x: torch.Tensor,  # shape: (*batch, n, n), columns of any positive sums
     z: torch.Tensor,  # shape: (*batch, n, n)
 ) -> torch.Tensor:
-    """Return alpha 1' + 1 beta' such that its entrywise product with x has the row and column sums of z."""
-    rows, columns = x.sum(-1), x.sum(-2)
-    weighted = x / columns[..., None, :]
-    # alpha solves the Schur complement; it is free up to a constant, which the last term fixes
-    # next to a permutation matrix it is free in more ways: rounding must not make the matrix indefinite
-    floor = 4 * x.shape[-1] * torch.finfo(x.dtype).eps
-    schur = torch.diag_embed(rows * (1 + floor)) - weighted @ x.mT + 1 / x.shape[-1]
-    right = z.sum(-1) - (weighted @ z.sum(-2)[..., None])[..., 0]
-    alpha = torch.cholesky_solve(right[..., None], cholesky_or_nan(schur))
-    beta = (z.sum(-2)[..., None] - x.mT @ alpha) / columns[..., None]
-    return alpha + beta.mT
+    """Return z - 1 beta' x, entrywise, whose column sums are zero, without cancellation in large entries of x.
+
+    Entry i, j is the sum of (z_ij x_kj - x_ij z_kj) / c_j over k; the term k = i, in which both parts may be
+    far greater than the result, is left out.
+    """
+    others = 1 - torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
+    return (z * (others @ x) - x * (others @ z)) / x.sum(-2, keepdim=True)
+
+
+def _row_multipliers(
+    x: torch.Tensor,  # shape: (*batch, n, n), rows and columns of any positive sums
+    right: torch.Tensor,  # shape: (*batch, n), row sums of a matrix whose column sums are zero
+    damping: torch.Tensor | float = 0.0,  # shape: (*batch, n), added to the diagonal
+) -> torch.Tensor:  # shape: (*batch, n, 1)
+    """Return alpha such that alpha 1' x, less its column sums, has the given row sums.
+
+    Its matrix diag(rows) - (x / columns) x' is the Laplacian of a graph, whatever the sums. Next to a permutation
+    matrix the difference cancels; the sum of a vertex's weights to the others is the same without cancellation.
+    """
+    finfo = torch.finfo(x.dtype)
+    weights = (x / x.sum(-2, keepdim=True)) @ x.mT
+    weights = weights - torch.diag_embed(weights.diagonal(dim1=-2, dim2=-1))
+    # rounding must not make the matrix indefinite where parts of the graph are hardly connected; where all weights
+    # underflow, alpha must not overflow
+    degrees = (weights.sum(-1) * (1 + 4 * x.shape[-1] * finfo.eps) + damping).clamp(min=finfo.tiny / finfo.eps)
+    # alpha is free up to a constant, which the last term fixes
+    constant = degrees[..., None] * (degrees / degrees.sum(-1, keepdim=True))[..., None, :]
+    return torch.cholesky_solve(right[..., None], cholesky_or_nan(torch.diag_embed(degrees) - weights + constant))
+
+
+def _newton_step(
+    x: torch.Tensor,  # shape: (*batch, n, n), rows and columns of any positive sums
+) -> torch.Tensor:
+    """Return alpha 1' + 1 beta' such that x plus its entrywise product with x has sums of one."""
+    z = 1 / x.shape[-1] - x  # what the sums lack; summed so, it is known to more digits than by 1 - rows
+    rows, columns, lacking = x.sum(-1), x.sum(-2)[..., None], z.sum(-2)[..., None]
+    right = z.sum(-1) - (x @ (lacking / columns))[..., 0]
+    # the sums are known to rounding only: weaker weights than that must not turn it into long steps
+    alpha = _row_multipliers(x, right, rows * (4 * x.shape[-1] * torch.finfo(x.dtype).eps))
+    return alpha + ((lacking - x.mT @ alpha) / columns).mT
 
 
 def _scale_to_sums_of_one(
@@ -138,8 +168,7 @@ def _scale_to_sums_of_one(
         logarithm = logarithm - torch.logsumexp(logarithm, -1, keepdim=True)
         logarithm = logarithm - torch.logsumexp(logarithm, -2, keepdim=True)
     for _ in range(rounds):
-        x = torch.exp(logarithm)
-        step = _normal_factor(x, 1 / x.shape[-1] - x)  # towards a matrix whose sums are one
+        step = _newton_step(torch.exp(logarithm))
         # far away a full step of Newton overshoots: no entry is changed by more than a factor of e
         logarithm = logarithm + step / step.abs().amax((-2, -1), True).clamp(min=1.0)
     return torch.exp(logarithm)
