@@ -69,11 +69,6 @@ def differentiable_solution(p: Any, o: Any) -> Any:
     with grad_mode(True):
         c = torch.zeros((*M.batch_shape(x), M.dim), dtype=ref.real.dtype, device=ref.device, requires_grad=True)
         value = problem.cost(M.retract(x, M.from_coordinates(x, c)), *problem.data)
-        if not value.requires_grad:
-            raise MissingDerivativeError(
-                "differentiable_solution: autograd finds no way from the cost back to the point; "
-                "write the cost in torch operations, without .detach(), .item() or NumPy"
-            )
         step = _newton_step(value, c)
         moved = M.retract(x, M.from_coordinates(x, step))
         return map_leaves(with_value, moved, x)
@@ -84,7 +79,14 @@ def _newton_step(
     c: torch.Tensor,  # shape: (*batch, n)
 ) -> torch.Tensor:
     """Return minus the inverse Hessian, a constant, times the gradient by c, which keeps its graph."""
-    (g,) = torch.autograd.grad(value.sum(), c, create_graph=True)
+    g = None
+    if value.requires_grad:  # if only for the sake of the data
+        (g,) = torch.autograd.grad(value.sum(), c, create_graph=True, allow_unused=True)
+    if g is None:
+        raise MissingDerivativeError(
+            "differentiable_solution: autograd finds no way from the cost back to the point; "
+            "write the cost in torch operations, without .detach(), .item() or NumPy"
+        )
     rows = [_row(entries, c) for entries in g.unbind(-1)]
     H = torch.stack(rows, -2)
     factor = cholesky_or_nan(0.5 * (H + H.mT))

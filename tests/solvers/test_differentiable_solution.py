@@ -170,7 +170,10 @@ def test_what_cannot_be_differentiated_is_refused():
     M, x = Euclidean(1), torch.ones(1)
     constrained = ConstrainedProblem(M, lambda x: x[..., 0], lambda x: -x)
     opaque = GradientProblem(M, lambda x: x.detach().square().sum(-1), lambda x: 2 * x)
+    weight = torch.ones(1, requires_grad=True)
+    only_data = GradientProblem(M, lambda x, w: (w * x.detach()).square().sum(-1), lambda x, w: 2 * x, data=(weight,))
     for p, words in (
+        (only_data, "no way from the cost back to the point"),
         (constrained, "without constraints"),
         (CostProblem(M, lambda x: x.square().sum(-1)), "use GradientProblem"),
         (opaque, "no way from the cost back to the point"),
